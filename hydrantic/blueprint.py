@@ -1,0 +1,129 @@
+"""The schema of a blueprint: its sections, before the registries are asked about the components."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import JsonValue, StringConstraints
+
+from hydrantic.hparams import Hparam, Hparams
+from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
+from hydrantic.signature import derive_hparams
+
+Block = JsonValue
+"""A component block: a name, or a mapping with `name` and the component's hyperparameters."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+"""What a metric, callback or logger is called in this blueprint."""
+
+
+class Wiring(Hparams):
+    """Which part of the model's output and of the batch's target a loss or metric reads."""
+
+    input: str | None = None
+    """Key of the model's output, for models with several outputs."""
+    target: str | None = None
+    """Key of the batch's target, for batches that are mappings."""
+
+
+class Objective(Hparams):
+    """What a sweep optimises."""
+
+    metric: str
+    """Logged name, such as `validation/loss`."""
+    mode: Literal["min", "max"] = "min"
+    """Whether a smaller or a larger value is better."""
+
+
+class Blueprint(Hparams):
+    """One run, described completely: what is trained, on what, and how."""
+
+    name: str | None = Hparam(None, min_length=1)
+    """Name of the run's folder and of the experiment; the file's name by default."""
+    description: str = ""
+    """What this blueprint is for, in a sentence."""
+    requires: tuple[str, ...] = ()
+    """Distributions that it needs, such as `hydrantic>=0.1`; verified, never installed."""
+    seed: int = Hparam(42, ge=0, lt=2**32)
+    """Seed of everything random in training."""
+    matmul_precision: Literal["highest", "high", "medium"] | None = None
+    """Precision of float32 matrix products, as in `torch.set_float32_matmul_precision`; null leaves it alone."""
+    data: Block
+    """The data module."""
+    model: Block
+    """The model or network."""
+    loss: Block = None
+    """The loss; a model that computes its own has none here."""
+    metrics: dict[Label, Block] = Hparam(default_factory=dict)
+    """Metrics by label; the label is the metric's name unless the block says otherwise."""
+    optimizer: Block = "adam"
+    """The optimizer."""
+    scheduler: Block = None
+    """The learning-rate scheduler; none by default."""
+    checkpoint: CheckpointHparams | None = Hparam(default_factory=CheckpointHparams)
+    """Which states of the training are kept; null keeps none."""
+    early_stopping: EarlyStoppingHparams | None = None
+    """When training stops early; never by default."""
+    callbacks: dict[Label, Block] = Hparam(default_factory=dict)
+    """Further callbacks by label."""
+    loggers: dict[Label, Block] = Hparam(default_factory=lambda: {"wandb": {}, "csv": {}})
+    """Loggers by label; metrics.csv is always written."""
+    trainer: dict[str, JsonValue] = Hparam(default_factory=dict)
+    """Arguments of `lightning.Trainer`."""
+    objective: Objective | None = None
+    """What a sweep optimises; the checkpoint's monitor by default."""
+    vars: dict[str, JsonValue] = Hparam(default_factory=dict)
+    """Free values for `${vars.name}`."""
+
+
+COMPONENTS: Final[Mapping[str, str]] = {
+    "data": "data",
+    "model": "model",
+    "loss": "loss",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+}
+"""Sections that hold one component, with its kind."""
+
+LABELLED: Final[Mapping[str, str]] = {"metrics": "metric", "callbacks": "callback", "loggers": "logger"}
+"""Sections that hold components by label, with their kind."""
+
+WIRINGS: Final[Mapping[str, type[Hparams]]] = {"loss": Wiring, "metrics": Wiring, "scheduler": SchedulerWiring}
+"""Keys that the blocks of a section have beside the component's own fields."""
+
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "logger": "use the section `loggers:`",
+    "callbacks": "use the section `callbacks:`",
+    "default_root_dir": "use `--runs DIR` or HYDRANTIC_RUNS",
+    "plugins": "write the plugin into a callback or strategy of your shelf",
+    "enable_checkpointing": "use the section `checkpoint:` (null for none)",
+    "model_registry": "it is a service of Lightning's cloud",
+    "barebones": "leave out loggers and callbacks instead",
+}
+"""Arguments of `lightning.Trainer` that a blueprint says elsewhere."""
+
+
+@functools.cache
+def trainer_hparams() -> type[Hparams]:
+    """The Hparams of the section `trainer`, from the signature of `lightning.Trainer`."""
+    from lightning.pytorch import Trainer
+
+    return derive_hparams(Trainer, leave=frozenset(ELSEWHERE), translate=lambda _: None)
+
+
+def section_names() -> tuple[str, ...]:
+    """The names of a blueprint's sections."""
+    return tuple(Blueprint.model_fields)
+
+
+def groups() -> Mapping[str, bool]:
+    """The sections that are config groups, and whether each holds components by label."""
+    return dict.fromkeys(COMPONENTS, False) | dict.fromkeys(LABELLED, True)
+
+
+def kind_of(section: str) -> str:
+    """The kind of the components in a section."""
+    return {**COMPONENTS, **LABELLED}[section]
+

@@ -1,0 +1,231 @@
+"""The only place that constructs components: data, then model, loss and metrics, then the trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
+
+from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
+from hydrantic.components import Component
+from hydrantic.errors import BlueprintError, HydranticError, InvalidField
+from hydrantic.facts import Facts
+from hydrantic.metrics_csv import MetricsCsv
+from hydrantic.model.hparams import ModelHparams, OptimizerHparams, SchedulerHparams
+from hydrantic.model.model import STAGES, Composition, Model
+from hydrantic.model.tally import Wired
+from hydrantic.plan import Plan
+from hydrantic.problems import Problems
+from hydrantic.progress import Progress
+from hydrantic.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What can be built before a run has a directory: the data, the model, and the plan completed by the facts."""
+
+    plan: Plan
+    data: LightningDataModule
+    model: LightningModule
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Everything that a run needs, constructed."""
+
+    plan: Plan
+    data: LightningDataModule
+    model: LightningModule
+    trainer: Trainer
+
+
+def draft(plan: Plan) -> Draft:
+    """Build the data and the model of a plan; nothing is written.
+
+    Raises:
+        BlueprintError: the data cannot be read, contradicts the blueprint, or a component refuses its fields.
+    """
+    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
+    data = _built(plan, plan.data)
+    if hasattr(data, "seed"):
+        data.seed = plan.blueprint.seed
+    facts = _facts(plan, data)
+    plan = plan.supplied_with(facts)
+    # The data may have drawn random numbers: the model's weights depend on the seed alone.
+    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
+    return Draft(plan, data, _model(plan), facts)
+
+
+def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback, ...] = ()) -> Assembly:
+    """Add callbacks, loggers and the trainer to a draft; they write below the run's directory.
+
+    Arguments:
+        drafted: the data and the model.
+        directory: where the run is written.
+        callbacks: further callbacks that the run itself needs.
+
+    Raises:
+        BlueprintError: a component refuses its fields.
+    """
+    plan = drafted.plan
+    arguments = dict(plan.trainer.items())
+    shows_progress = arguments.pop("enable_progress_bar") is not False
+    summary = arguments.pop("enable_model_summary") is True
+    chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
+    trainer = Trainer(
+        **arguments,
+        logger=loggers(plan, directory),
+        callbacks=[*chosen, *_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks],
+        default_root_dir=directory.path,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=plan.blueprint.checkpoint is not None or None,
+        enable_progress_bar=shows_progress,
+        enable_model_summary=summary,
+    )
+    return Assembly(plan, drafted.data, drafted.model, trainer)
+
+
+def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
+    own: list[Callback] = []
+    if plan.blueprint.early_stopping is not None:
+        own.append(EarlyStopping(**plan.blueprint.early_stopping))
+    if (checkpoint := plan.blueprint.checkpoint) is not None:
+        own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
+    return own
+
+
+def loggers(plan: Plan, directory: RunDirectory) -> list[Logger]:
+    """The blueprint's loggers; metrics.csv is among them whether it says so or not."""
+    built: list[Logger] = [_built(plan, each, directory) for each in plan.loggers.values()]
+    if not any(isinstance(each, MetricsCsv) for each in built):
+        built.append(MetricsCsv(directory.path))
+    return built
+
+
+def _facts(plan: Plan, data: LightningDataModule) -> Facts:
+    state = getattr(data, "facts", None)
+    if state is None:
+        return Facts()
+    try:
+        facts: Facts = state()
+    except (HydranticError, OSError, ValueError) as error:
+        raise _refused(plan, plan.data, error) from error
+    return facts
+
+
+def _model(plan: Plan) -> LightningModule:
+    if plan.style == "module":
+        module: LightningModule = _built(plan, plan.model)
+        return module
+    model = _composition(plan) if plan.style == "network" else _own_model(plan)
+    model.wire(_wired(plan, plan.loss), {stage: _metrics(plan) for stage in STAGES})
+    return model
+
+
+def _composition(plan: Plan) -> Model[Any]:
+    return Composition(_groups(plan), _built(plan, plan.model))
+
+
+def _own_model(plan: Plan) -> Model[Any]:
+    groups = _groups(plan)
+    component = plan.model
+    if isinstance(component.hparams, ModelHparams):
+        hparams = component.hparams.model_copy(update=dict(groups.items()))
+        component = dataclasses.replace(component, hparams=hparams)
+    model: Model[Any] = _built(plan, component)
+    if not isinstance(component.hparams, ModelHparams):
+        model.groups = groups
+    return model
+
+
+def _groups(plan: Plan) -> ModelHparams:
+    assert plan.optimizer is not None  # the plan has one for every style that is built here
+    blueprint = plan.blueprint
+    kept = {} if blueprint.checkpoint is None else {"checkpoint": blueprint.checkpoint}
+    return ModelHparams(
+        optimizer=OptimizerHparams.of(plan.optimizer),
+        scheduler=None if plan.scheduler is None else SchedulerHparams.of(plan.scheduler),
+        early_stopping=blueprint.early_stopping,
+        matmul_precision=blueprint.matmul_precision,
+        **kept,
+    )
+
+
+def _metrics(plan: Plan) -> dict[str, Wired]:
+    return {label: wired for label, each in plan.metrics.items() if (wired := _wired(plan, each)) is not None}
+
+
+def _wired(plan: Plan, component: Component[Any] | None) -> Wired | None:
+    if component is None:
+        return None
+    wiring: Mapping[str, Any] = component.wiring or {}
+    return Wired(_built(plan, component), wiring.get("input"), wiring.get("target"))
+
+
+def _built(plan: Plan, component: Component[Any], directory: RunDirectory | None = None) -> Any:
+    supplied: dict[str, Any] = {}
+    if directory is not None:
+        supplied = {
+            "run_dir": directory.path,
+            "run_name": plan.name,
+            "run_id": directory.path.name,
+            "save_dir": directory.path,
+            "dirpath": directory.path / "checkpoints",
+        }
+    try:
+        return component.build(**supplied)
+    except (HydranticError, TypeError, ValueError, OSError) as error:
+        raise _refused(plan, component, error) from error
+
+
+def _refused(plan: Plan, component: Component[Any], error: Exception) -> BlueprintError:
+    """The component's own refusal, at the line of the blueprint that caused it."""
+    if isinstance(error, BlueprintError):
+        return error
+    problems = Problems()
+    field, message = (error.field, error.message) if isinstance(error, InvalidField) else ("", str(error))
+    path = component.places.get(field, component.path)
+    source = plan.document.source(path)
+    code = "refused-field" if isinstance(error, InvalidField) else "refused"
+    problems.add(code, source, path, owner=component.name, kind=component.kind, field=field, message=message,
+                 error=type(error).__name__)  # fmt: skip
+    failure = BlueprintError(tuple(problems))
+    failure.__cause__ = error
+    return failure
+
+
+
+
+class BestMetrics(Callback):
+    """Keeps the metrics of the validation at which the objective was best.
+
+    Arguments:
+        objective: logged name and mode, or None to keep the latest.
+    """
+
+    def __init__(self, objective: tuple[str, str] | None) -> None:
+        self._monitor, self._mode = objective or (None, "min")
+        self._best: float | None = None
+        self.values: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare with the best validation so far."""
+        if trainer.sanity_checking:
+            return
+        value = None if self._monitor is None else trainer.callback_metrics.get(self._monitor)
+        if value is not None and not self._improves(float(value)):
+            return
+        logged = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("validation/")}
+        self.values = {"epoch": float(trainer.current_epoch)} | logged
+
+    def _improves(self, value: float) -> bool:
+        better = self._best is None or (value < self._best if self._mode == "min" else value > self._best)
+        if better:
+            self._best = value
+        return better

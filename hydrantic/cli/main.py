@@ -1,0 +1,90 @@
+"""The command `hydrantic`: picks the verb, and turns exceptions into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final
+
+VERBS: Final = {
+    "fit": "train the model of a blueprint, then test it",
+}
+"""Every verb with what it does; `hydrantic.cli.<verb>` holds its `main`."""
+
+DONE, FAILED, WRONG = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Arguments:
+        argv: the words after `hydrantic`; those of the process by default.
+
+    Returns:
+        The exit code: 0 done, 1 the run failed, 2 the blueprint or the command is wrong, 130 interrupted,
+        143 terminated.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = words[0] if words else "--help"
+    if verb in {"-h", "--help", "help"}:
+        print(usage())
+        return DONE
+    if verb in {"-V", "--version"}:
+        from hydrantic import __version__
+
+        print(f"hydrantic {__version__}")
+        return DONE
+    if verb not in VERBS:
+        from hydrantic.suggestions import did_you_mean
+
+        print(f"hydrantic: there is no '{verb}'{did_you_mean(verb, VERBS)} (hydrantic --help)", file=sys.stderr)
+        return WRONG
+    return guarded(import_module(f"hydrantic.cli.{verb}").main, words[1:])
+
+
+def usage() -> str:
+    """What `hydrantic --help` prints."""
+    verbs = "\n".join(f"  {verb:10} {meaning}" for verb, meaning in VERBS.items())
+    return f"""hydrantic trains PyTorch models from one YAML file, the blueprint.
+
+usage: hydrantic VERB ...
+
+{verbs}
+
+  hydrantic fit blueprints/mlp.yaml                                 the main job
+  hydrantic fit blueprints/mlp.yaml optimizer.lr=3e-4 model=cnn     with other values
+  hydrantic VERB --help                                             more about a verb"""
+
+
+def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> int:
+    """Run a verb; what a person did wrong becomes a message, with a traceback only under `--traceback`."""
+    from hydrantic.errors import HydranticError, Interrupted, RunFailed
+
+    try:
+        return command(words)
+    except RunFailed as error:
+        return _report(error, FAILED, words)
+    except HydranticError as error:
+        return _report(error, WRONG, words)
+    except Interrupted as stop:
+        return stop.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return DONE
+
+
+def _report(error: BaseException, code: int, words: Sequence[str]) -> int:
+    if "--traceback" in words:
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        print(error, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

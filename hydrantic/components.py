@@ -1,0 +1,515 @@
+"""Components that a blueprint has chosen: a registered entry with its validated hyperparameters."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from hydrantic.document import Node, from_plain
+from hydrantic.errors import BlueprintError, RegistrationError
+from hydrantic.hparams import AutoField, Hparams
+from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
+from hydrantic.problems import Problems
+from hydrantic.registries import BrokenComponent, Entry, UnknownName, registry
+from hydrantic.signature import derive_hparams
+from hydrantic.source import KeyPath, Source
+
+C = TypeVar("C")
+
+_RUN: Final = frozenset({"run_dir", "run_name", "run_id"})
+SUPPLIED: Final[Mapping[str, frozenset[str]]] = {
+    "optimizer": frozenset({"params"}),
+    "scheduler": frozenset({"optimizer", "last_epoch"}),
+    "logger": _RUN | {"save_dir", "root_dir", "dir", "version", "id", "experiment", "agg_key_funcs"},
+    "callback": _RUN | {"dirpath"},
+}
+"""Arguments that the framework passes itself, by kind; what it does not know of them keeps its default."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a field that holds a nested component of a kind.
+
+    With `built` the constructor receives the built object; otherwise the field holds the `Component`, a factory.
+    """
+
+    kind: str
+    built: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: choose(self.kind, value),
+            serialization=core_schema.plain_serializer_function_ser_schema(_plain),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"$ref": f"#/$defs/{self.kind}"}
+
+
+def _plain(component: Component[Any]) -> Any:
+    return component.to_plain()
+
+
+@dataclass(frozen=True)
+class Component(Generic[C]):
+    """A registered component together with its hyperparameters; `build()` constructs it, each time anew.
+
+    `places` tells for each field that a blueprint writes where in the blueprint it stands.
+    """
+
+    entry: Entry
+    hparams: Hparams
+    wiring: Hparams | None = None
+    path: KeyPath = ()
+    places: Mapping[str, KeyPath] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the component, such as `model`."""
+        return self.entry.kind
+
+    @property
+    def name(self) -> str:
+        """The name under which the component is registered."""
+        return self.entry.name
+
+    def build(self, **supplied: Any) -> C:
+        """Construct the component; `supplied` fills the arguments of these names where the component has them."""
+        component = self.entry.component
+        hparams = self._placed(supplied.get("run_dir"))
+        accepted = {name: value for name, value in supplied.items() if name in _parameters(component)}
+        if takes_hparams(component):
+            return cast("C", component(hparams, **accepted))
+        return cast("C", component(**_arguments(hparams, supplied), **accepted))
+
+    __call__ = build
+
+    def _placed(self, run_dir: Path | None) -> Hparams:
+        """The hyperparameters with every path to write below the run's directory."""
+        written = {
+            name: run_dir / value
+            for name, value in self.hparams.items()
+            if run_dir is not None and isinstance(value, Path) and _is_output(type(self.hparams), name)
+        }
+        return self.hparams.model_copy(update=written) if written else self.hparams
+
+    def to_plain(self) -> dict[str, Any]:
+        """The block that selects this component, with every field written out."""
+        wiring = self.wiring.to_plain() if self.wiring is not None else {}
+        return {"name": self.name} | self.hparams.to_plain() | {k: v for k, v in wiring.items() if v is not None}
+
+    def with_fields(self, **values: Any) -> Component[C]:
+        """The same component with some fields set to other values, validated."""
+        known = {name: self.hparams[name] for name in self.hparams.model_fields_set} | values
+        return Component(self.entry, type(self.hparams)(**known), self.wiring, self.path, self.places)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name!r} with {self.hparams!r}>"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(
+            cls, serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+        )
+
+
+def _arguments(hparams: Hparams, supplied: Mapping[str, Any]) -> dict[str, Any]:
+    slots = built_slots(type(hparams))
+    return {name: _build_nested(value, supplied) if name in slots else value for name, value in hparams.items()}
+
+
+def _is_output(hparams: type[Hparams], name: str) -> bool:
+    rule = rule_of(_annotation(hparams, name))
+    return rule is not None and rule.role == "output"
+
+
+def named(name: str, **fields: Any) -> Any:
+    """The default of a slot: `activation: LayerSlot = named("leaky_relu", negative_slope=0.2)`."""
+    return {"name": name} | fields
+
+
+def _build_nested(value: Any, supplied: Mapping[str, Any]) -> Any:
+    if isinstance(value, Component):
+        return value.build(**supplied)
+    if isinstance(value, list | tuple):
+        return type(value)(_build_nested(part, supplied) for part in value)
+    if isinstance(value, dict):
+        return {key: _build_nested(part, supplied) for key, part in value.items()}
+    return value
+
+
+ModelSlot: TypeAlias = Annotated[Component[Any], Slot("model")]
+LossSlot: TypeAlias = Annotated[Component[Any], Slot("loss")]
+MetricSlot: TypeAlias = Annotated[Component[Any], Slot("metric")]
+DataSlot: TypeAlias = Annotated[Component[Any], Slot("data")]
+OptimizerSlot: TypeAlias = Annotated[Component[Any], Slot("optimizer")]
+SchedulerSlot: TypeAlias = Annotated[Component[Any], Slot("scheduler")]
+LayerSlot: TypeAlias = Annotated[Component[Any], Slot("layer")]
+
+
+# -- finding a component's Hparams ------------------------------------------------------------------------------------
+
+
+def hparams_of(entry: Entry) -> type[Hparams]:
+    """The Hparams of a component: its generic parameter, its `hparams` argument, or derived from its signature.
+
+    Raises:
+        RegistrationError: a required argument has a type that a blueprint cannot hold.
+    """
+    return _hparams_of(entry.component, entry.kind)
+
+
+@functools.cache
+def _hparams_of(component: Any, kind: str) -> type[Hparams]:
+    declared = generic_hparams(component) or _hparams_argument(component)
+    if declared is None:
+        translate = functools.partial(_translate, kind)
+        return derive_hparams(component, leave=SUPPLIED.get(kind, frozenset()), translate=translate)
+    if "name" in declared.model_fields:
+        raise RegistrationError(f"{declared.__qualname__}: a field cannot be called 'name', which selects a component")
+    return declared
+
+
+def takes_hparams(component: Any) -> bool:
+    """Whether the component is constructed from its Hparams as one object."""
+    return (generic_hparams(component) or _hparams_argument(component)) is not None
+
+
+def generic_hparams(component: Any) -> type[Hparams] | None:
+    """The Hparams class among a class's generic parameters, as in `Model[MineHparams]`."""
+    for base in getattr(component, "__mro__", ()):
+        for generic in base.__dict__.get("__orig_bases__", ()):
+            for argument in get_args(generic):
+                if isinstance(argument, type) and issubclass(argument, Hparams):
+                    return argument
+    return None
+
+
+def _hparams_argument(component: Any) -> type[Hparams] | None:
+    if "hparams" not in _parameters(component):
+        return None
+    function = component.__init__ if isinstance(component, type) else component
+    hint = typing.get_type_hints(function).get("hparams")
+    return hint if isinstance(hint, type) and issubclass(hint, Hparams) else None
+
+
+@functools.cache
+def _parameters(component: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(component).parameters)
+
+
+def _translate(kind: str, annotation: Any) -> Any:
+    if _slot_of(annotation) is not None or (get_origin(annotation) is Annotated and _is_auto(annotation)):
+        return annotation
+    if annotation is Path:
+        return InputPath if kind == "data" else OutputPath
+    if isinstance(annotation, type):
+        return _slot_for_class(annotation)
+    if get_origin(annotation) is Callable or str(get_origin(annotation)) == "collections.abc.Callable":
+        made = (get_args(annotation) or (None,))[-1]
+        slot = _slot_for_class(made) if isinstance(made, type) else None
+        return None if slot is None else Annotated[Component[Any], Slot(_slot_of(slot).kind)]  # type: ignore[union-attr]  # a slot
+    return None
+
+
+def _slot_for_class(annotation: type) -> Any:
+    for module, name, kind in (
+        ("torch.nn.modules.module", "Module", "layer"),
+        ("torch.optim.lr_scheduler", "LRScheduler", "scheduler"),
+    ):
+        base = getattr(sys.modules.get(module), name, None)
+        if base is not None and issubclass(annotation, base):
+            return Annotated[Component[Any], Slot(kind, built=True)]
+    return None
+
+
+def _slot_of(annotation: Any) -> Slot | None:
+    return next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Slot)), None)
+
+
+def _is_auto(annotation: Any) -> bool:
+    return any(isinstance(each, AutoField) for each in getattr(annotation, "__metadata__", ()))
+
+
+def _annotation(hparams: type[Hparams], name: str) -> Any:
+    # pydantic moves the metadata of an outermost Annotated into the field.
+    info = hparams.model_fields[name]
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def auto_fields(hparams: type[Hparams]) -> tuple[str, ...]:
+    """The names of the fields that the data may supply."""
+    return tuple(name for name in hparams.model_fields if _mentions_auto(_annotation(hparams, name)))
+
+
+def _mentions_auto(annotation: Any) -> bool:
+    return _is_auto(annotation) or any(
+        _mentions_auto(each) for each in get_args(annotation) if get_origin(each) is Annotated
+    )
+
+
+def allows_none(hparams: type[Hparams], name: str) -> bool:
+    """Whether a field may be null."""
+    annotation = hparams.model_fields[name].annotation
+    return annotation is None or types.NoneType in get_args(annotation)
+
+
+def built_slots(hparams: type[Hparams]) -> frozenset[str]:
+    """The names of the fields whose nested components are built before the constructor is called."""
+    return frozenset(n for n in hparams.model_fields if _mentions_built(_annotation(hparams, n)))
+
+
+def _mentions_built(annotation: Any) -> bool:
+    slot = _slot_of(annotation)
+    return slot.built if slot is not None else any(_mentions_built(each) for each in get_args(annotation))
+
+
+# -- from a block of a blueprint to a component -----------------------------------------------------------------------
+
+
+def choose(kind: str, value: Any) -> Component[Any]:
+    """The component that a block written in Python selects: a name, a mapping with `name`, or a component as it is.
+
+    Raises:
+        ValueError: the block has problems, all of them listed.
+    """
+    if isinstance(value, Component):
+        if value.kind != kind:
+            raise ValueError(f"a {kind} is wanted here, not the {value.kind} '{value.name}'")
+        return value
+    problems = Problems()
+    component = resolve(kind, from_plain(value, Source(label="")), (), problems)
+    try:
+        problems.raise_any()
+    except BlueprintError as error:
+        raise ValueError(str(error)) from None
+    assert component is not None  # without problems there is a component
+    return component
+
+
+def resolve(
+    kind: str, node: Node, path: KeyPath, problems: Problems, *, label: str = "", wiring: type[Hparams] | None = None
+) -> Component[Any] | None:
+    """The component that a block selects, its nested components included; None where `problems` says why.
+
+    Arguments:
+        kind: the kind of the component, such as `model`.
+        node: the block: a name, or a mapping with `name` (or the seeds' `module_name` and `kwargs`).
+        path: where the block stands in the blueprint.
+        problems: collects everything that is wrong with it.
+        label: the name where the block has none, for `metrics` and the like.
+        wiring: further keys that the block may have beside the component's own fields.
+    """
+    block = _read_block(kind, node, path, problems, label)
+    if block is None:
+        return None
+    entry, hparams = _look_up(kind, block, problems)
+    if entry is None or hparams is None:
+        return None
+    own, wired = block.split(hparams, wiring)
+    before = len(problems)
+    fields = validate(hparams, own, node, path, problems, owner=entry.name, known=wiring)
+    wires = None if wiring is None else validate(wiring, wired, node, path, problems, owner=entry.name)
+    if fields is None or len(problems) > before:
+        return None
+    return Component(entry, fields, wires, path, {name: at for name, (_, at) in own.items()})
+
+
+Fields: TypeAlias = dict[str, tuple[Node, KeyPath]]
+"""The fields of a block: their nodes, and where they stand."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    name: str
+    named_at: tuple[Node, KeyPath]
+    fields: Fields
+    
+    def split(self, hparams: type[Hparams], wiring: type[Hparams] | None) -> tuple[Fields, Fields]:
+        own, wired = {}, {}
+        for name, at in self.fields.items():
+            is_wire = wiring is not None and name in wiring.model_fields and name not in hparams.model_fields
+            (wired if is_wire else own)[name] = at
+        return own, wired
+
+
+def _read_block(kind: str, node: Node, path: KeyPath, problems: Problems, label: str) -> _Block | None:
+    if isinstance(node.value, str) and node.value:
+        return _Block(node.value, (node, path), {})
+    if label and node.value is None:
+        return _Block(label, (node, path), {})
+    if not isinstance(node.value, dict):
+        problems.add("not-a-component", node.source, path, kind=kind, value=node.value)
+        return None
+    parts = dict(node.value)
+    names = [key for key in ("name", "module_name") if key in parts]
+    if len(names) > 1:
+        problems.add("given-twice", key_place(parts["module_name"]), (*path, "module_name"), field="name", other="name")
+        return None
+    if not names and not label:
+        problems.add("no-name", node.source, path, kind=kind, known=registry(kind).names())
+        return None
+    named = parts.pop(names[0]) if names else Node(label, node.key or node.source)
+    named_path = (*path, names[0]) if names else path
+    if not isinstance(named.value, str) or not named.value:
+        problems.add("not-a-name", named.source, named_path, kind=kind, value=named.value)
+        return None
+    fields: Fields = {key: (part, (*path, key)) for key, part in parts.items()}
+    return _Block(named.value, (named, named_path), _with_kwargs(fields, problems))
+
+
+def _with_kwargs(fields: Fields, problems: Problems) -> Fields:
+    """The fields with those of the seeds' `kwargs:` among them."""
+    if "kwargs" not in fields:
+        return fields
+    kwargs, at = fields.pop("kwargs")
+    if not isinstance(kwargs.value, dict | None):
+        problems.add("not-a-mapping", kwargs.source, at, value=kwargs.value)
+        return fields
+    for key, part in (kwargs.value or {}).items():
+        if key in fields and not part.source.on_command_line:
+            problems.add("given-twice", key_place(part), (*at, key), field=key, other=key)
+        fields[key] = (part, (*at, key))
+    return fields
+
+
+def _look_up(kind: str, block: _Block, problems: Problems) -> tuple[Entry | None, type[Hparams] | None]:
+    node, path = block.named_at
+    try:
+        entry = registry(kind).get(block.name)
+        return entry, hparams_of(entry)
+    except UnknownName as error:
+        problems.add("unknown-name", node.source, path, kind=kind, name=block.name, known=error.known)
+    except (BrokenComponent, RegistrationError) as error:
+        problems.add("broken-component", node.source, path, kind=kind, name=block.name, reason=str(error))
+    return None, None
+
+
+def validate(
+    hparams: type[Hparams],
+    fields: Fields,
+    node: Node,
+    path: KeyPath,
+    problems: Problems,
+    *,
+    owner: str,
+    known: type[Hparams] | None = None,
+) -> Any:
+    """Validate the fields of a block, nested components included; None where `problems` says why not."""
+    values: dict[str, Any] = {}
+    unsound: set[str] = set()
+    for name, (part, at) in fields.items():
+        if name not in hparams.model_fields:
+            names = (*hparams.model_fields, *(known.model_fields if known else ()))
+            problems.add("unknown-field", key_place(part), at, owner=owner, field=name, known=names)
+            continue
+        before = len(problems)
+        values[name] = _with_components(_annotation(hparams, name), part, at, problems)
+        if len(problems) > before:
+            unsound.add(name)
+    return _validated(hparams, values, unsound, _Block("", (node, path), fields), problems, owner)
+
+
+def _validated(
+    hparams: type[Hparams], values: dict[str, Any], unsound: set[str], block: _Block, problems: Problems, owner: str
+) -> Any:
+    try:
+        made = hparams.model_validate({k: v for k, v in values.items() if k not in unsound})
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            if not each["loc"] or str(each["loc"][0]) not in unsound:
+                _note(each, block, problems, owner)
+        return None
+    return None if unsound else made
+
+
+def _note(error: Any, block: _Block, problems: Problems, owner: str) -> None:
+    node, path = block.named_at
+    loc = error["loc"]
+    if loc and str(loc[0]) in block.fields:
+        node, path = block.fields[str(loc[0])]
+        for part in loc[1:]:
+            if (inner := node.child(part)) is None:
+                break
+            node, path = inner, (*path, part)
+    elif loc:
+        path = (*path, *loc)
+    source = key_place(node) if error["type"] == "extra_forbidden" else node.source
+    problems.add(
+        f"value:{error['type']}", source, path, owner=owner, message=error["msg"], value=error["input"],
+        limits=error.get("ctx", {}), field=str(loc[-1]) if loc else "",
+    )  # fmt: skip
+
+
+def _with_components(annotation: Any, node: Node, path: KeyPath, problems: Problems) -> Any:
+    """The plain value of a node, where its type has slots with the components in place."""
+    slot = _slot_of(annotation)
+    if slot is not None:
+        return resolve(slot.kind, node, path, problems)
+    if isinstance(annotation, type) and issubclass(annotation, Hparams) and isinstance(node.value, dict):
+        fields = {key: (part, (*path, key)) for key, part in node.value.items()}
+        return validate(annotation, fields, node, path, problems, owner=annotation.__name__.removesuffix("Hparams"))
+    if (rule := rule_of(annotation)) is not None:
+        return _placed_path(rule, node, path, problems)
+    if not _mentions_slot(annotation) and not _mentions_path(annotation):
+        return node.plain()
+    return _into_container(annotation, node, path, problems)
+
+
+def _into_container(annotation: Any, node: Node, path: KeyPath, problems: Problems) -> Any:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _with_components(args[0], node, path, problems)
+    if origin in {Union, types.UnionType}:
+        if node.value is None and types.NoneType in args:
+            return None
+        return _with_components(_branch(args, node), node, path, problems)
+    if isinstance(node.value, list) and origin in {list, tuple, set, frozenset}:
+        inner = [args[0] if len(args) == 1 or args[-1] is Ellipsis else arg for arg in args]
+        types_ = inner if len(inner) == len(node.value) and Ellipsis not in args else [args[0]] * len(node.value)
+        return [_with_components(t, n, (*path, i), problems) for i, (t, n) in enumerate(zip(types_, node.value, strict=True))]
+    if isinstance(node.value, dict) and origin is dict:
+        return {k: _with_components(args[1], n, (*path, k), problems) for k, n in node.value.items()}
+    return node.plain()
+
+
+def _branch(members: tuple[Any, ...], node: Node) -> Any:
+    wanted: tuple[Any, ...] = (list, tuple, set, frozenset) if isinstance(node.value, list) else ()
+    for member in members:
+        if get_origin(member) in wanted:
+            return member
+    return next((m for m in members if _mentions_slot(m) or _mentions_path(m)), members[0])
+
+
+def _mentions_slot(annotation: Any) -> bool:
+    return _slot_of(annotation) is not None or any(_mentions_slot(each) for each in get_args(annotation))
+
+
+def _mentions_path(annotation: Any) -> bool:
+    return rule_of(annotation) is not None or any(_mentions_path(each) for each in get_args(annotation))
+
+
+def _placed_path(rule: PathRule, node: Node, path: KeyPath, problems: Problems) -> Any:
+    """A path to read, seen from the file that writes it; a path to write stays relative to the run."""
+    if rule.role == "output" or not isinstance(node.value, str) or "://" in node.value or not node.value:
+        return node.value
+    written_in = node.source.file.parent if node.source.file is not None else Path.cwd()
+    file = written_in / Path(node.value).expanduser()
+    if not file.exists():
+        problems.add("no-such-file", node.source, path, value=node.value, file=str(file))
+    return file
+
+
+def key_place(node: Node) -> Source:
+    """Where the key of a node stands, or its value where it has none."""
+    return node.place

@@ -1,0 +1,582 @@
+"""A blueprint as plain data that knows where each value was written, and the guarded reader of YAML files."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from hydrantic.problems import Problems
+from hydrantic.scalars import Scalar, parse_scalar
+from hydrantic.source import DEFAULT, KeyPath, Source
+
+CODE_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
+"""Keys by which Hydra would import and call what a file names; refused wherever they stand."""
+
+MISSING = "???"
+"""OmegaConf's mark of a value that is still to be given: it replaces nothing."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CORE = "tag:yaml.org,2002:"
+_SCALAR_TYPES: dict[str, tuple[type, ...]] = {
+    _CORE + "int": (int,),
+    _CORE + "float": (float, int),
+    _CORE + "bool": (bool,),
+    _CORE + "null": (type(None),),
+}
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a blueprint may be; whatever crosses one is refused before it costs time or memory.
+
+    `bytes`, `depth` and `nodes` bound a file (nodes after aliases are expanded) and the composed blueprint; `steps`,
+    `nodes` and `characters` bound what interpolation may evaluate and produce.
+    """
+
+    bytes: int = 1_000_000
+    depth: int = 50
+    nodes: int = 100_000
+    steps: int = 10_000
+    characters: int = 1_000_000
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A value and where it stands, the place of its key, and the node that it replaced."""
+
+    value: Scalar | dict[str, Node] | list[Node]
+    source: Source
+    key: Source | None = None
+    was: Node | None = None
+
+    @property
+    def place(self) -> Source:
+        """Where the key stands, or the value where it has none."""
+        return self.key or self.source
+
+    def child(self, part: str | int) -> Node | None:
+        """The element at a key or an index, or None where there is none."""
+        if isinstance(self.value, dict):
+            return self.value.get(str(part))
+        if isinstance(self.value, list) and (index := as_index(part)) is not None and index < len(self.value):
+            return self.value[index]
+        return None
+
+    def children(self) -> Iterator[tuple[str | int, Node]]:
+        """The elements of a mapping or list with their keys or indices."""
+        if isinstance(self.value, dict):
+            yield from self.value.items()
+        elif isinstance(self.value, list):
+            yield from enumerate(self.value)
+
+    def plain(self) -> Any:
+        """The value as dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A composed blueprint: the tree, the text of every file that it came from, and the blueprint's own file."""
+
+    root: Node
+    texts: Mapping[Path, str]
+    file: Path
+
+    def plain(self) -> dict[str, Any]:
+        """The blueprint as dicts, lists and scalars."""
+        plain: dict[str, Any] = self.root.plain()
+        return plain
+
+    def find(self, path: KeyPath) -> Node | None:
+        """The node at `path`, or None where the blueprint has none."""
+        node: Node | None = self.root
+        for part in path:
+            node = node.child(part) if node is not None else None
+        return node
+
+    def source(self, path: KeyPath) -> Source:
+        """The place of the value at `path`, or of its nearest ancestor that exists."""
+        return self._nearest(path).source
+
+    def key_source(self, path: KeyPath) -> Source:
+        """The place of the key at `path`, or of its nearest ancestor that exists."""
+        return self._nearest(path).place
+
+    def _nearest(self, path: KeyPath) -> Node:
+        node = self.root
+        for part in path:
+            below = node.child(part)
+            if below is None:
+                break
+            node = below
+        return node
+
+
+Shorthand: TypeAlias = Callable[[KeyPath], bool]
+"""Whether a component stands at a path, so that a bare string there means `{name: string}`."""
+
+
+def as_index(part: str | int) -> int | None:
+    """The list index that a part of a key path means, or None where it means none."""
+    if isinstance(part, int):
+        return part if part >= 0 else None
+    return int(part) if part.isascii() and part.isdigit() and len(part) < 10 else None
+
+
+def from_plain(value: Any, source: Source = DEFAULT) -> Node:
+    """A tree of plain data in which every key and value stands at `source`; keys become strings."""
+    if isinstance(value, Mapping):
+        nodes = {key_text(key): from_plain(item, source) for key, item in value.items()}
+        return Node({key: dataclasses.replace(node, key=source) for key, node in nodes.items()}, source)
+    if isinstance(value, list | tuple):
+        return Node([from_plain(item, source) for item in value], source)
+    return Node(value, source)
+
+
+def key_text(key: Any) -> str:
+    """A mapping's key as the text that YAML would hold."""
+    if key is None:
+        return "null"
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def expanded(node: Node) -> Node:
+    """The block `{name: string}` that a component's bare string stands for."""
+    name = Node(node.value, node.source, node.source)
+    return Node({"name": name}, node.source, node.key, node.was)
+
+
+def is_reference(node: Node) -> bool:
+    """Whether the value is text that holds an interpolation."""
+    return isinstance(node.value, str) and "${" in node.value
+
+
+def merged(base: Node | None, over: Node, shorthand: Shorthand, path: KeyPath = ()) -> Node:
+    """`over` laid on `base`: mappings merge key by key, everything else replaces what was there.
+
+    Args:
+        base: what stands there already, if anything.
+        over: what comes later.
+        shorthand: tells where a bare string is a component, so that a mapping refines it instead of replacing it.
+        path: where both stand.
+
+    Returns:
+        A new tree; a node that replaced another keeps it in `was`.
+    """
+    if base is None:
+        return over
+    if over.value == MISSING:
+        return base
+    if isinstance(over.value, dict) and isinstance(base.value, str) and not is_reference(base) and shorthand(path):
+        base = expanded(base)
+    if not (isinstance(over.value, dict) and isinstance(base.value, dict)):
+        return dataclasses.replace(over, was=base)
+    items = dict(base.value)
+    for key, node in over.value.items():
+        items[key] = merged(items.get(key), node, shorthand, (*path, key))
+    return Node(items, base.source, over.key or base.key, base.was)
+
+
+def placed(path: KeyPath, node: Node) -> Node:
+    """`node` inside new mappings, so that it stands at `path`."""
+    for part in reversed(path):
+        node = Node({str(part): node}, node.source)
+    return node
+
+
+def without(root: Node, path: KeyPath) -> Node:
+    """The tree lacking what stands at `path`; the same tree where nothing stands there."""
+    below = root.child(path[0])
+    if below is None:
+        return root
+    kept = None if len(path) == 1 else without(below, path[1:])
+    return with_child(root, path[0], kept)
+
+
+def with_child(node: Node, part: str | int, child: Node | None) -> Node:
+    """A mapping or list with another element at `part`; None takes the element out."""
+    if isinstance(node.value, dict):
+        items = {key: item for key, item in node.value.items() if child is not None or key != str(part)}
+        return dataclasses.replace(node, value=items if child is None else {**items, str(part): child})
+    elements = list(node.value) if isinstance(node.value, list) else []
+    index = as_index(part) or 0
+    elements[index : index + 1] = [] if child is None else [child]
+    return dataclasses.replace(node, value=elements)
+
+
+def measure(root: Node) -> tuple[int, int]:
+    """How many nodes a tree has and how deep its containers nest."""
+    count, deepest, open_ = 0, 0, [(root, 1)]
+    while open_:
+        node, depth = open_.pop()
+        count += 1
+        if isinstance(node.value, dict | list):
+            deepest = max(deepest, depth)
+            open_.extend((child, depth + 1) for _, child in node.children())
+    return count, deepest
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The text of one YAML file and the tree read from it; None where the file holds no value."""
+
+    file: Path
+    text: str
+    root: Node | None
+
+
+def read_yaml(file: Path, limits: Limits = LIMITS) -> Node:
+    """Read the mapping in a YAML file.
+
+    Args:
+        file: the file; UTF-8, with or without a byte order mark.
+        limits: how large it may be.
+
+    Returns:
+        The mapping with the place of every key and value.
+
+    Raises:
+        BlueprintError: the file cannot be read, is not such a mapping, or has other problems; all of them are listed.
+    """
+    return read_document(file, limits).root
+
+
+def read_document(file: Path, limits: Limits = LIMITS) -> Document:
+    """Read the mapping in a YAML file as it stands, neither composed nor interpolated; raises as `read_yaml` does."""
+    problems = Problems()
+    text = read_text(file, limits, problems)
+    problems.raise_any()
+    return Document(parse_yaml(text or "", file, limits), {file: text or ""}, file)
+
+
+def parse_yaml(text: str, file: Path, limits: Limits = LIMITS) -> Node:
+    """Read the mapping in a YAML text, as `read_yaml` does; `file` names its place."""
+    problems = Problems()
+    page = parse_page(text, file, limits, problems)
+    if page is not None and page.root is None:
+        problems.add("file-empty", Source(file))
+    problems.raise_any()
+    assert page is not None
+    assert page.root is not None
+    return page.root
+
+
+def read_page(file: Path, limits: Limits, problems: Problems) -> Page | None:
+    """Read a YAML file, noting in `problems` what is wrong with it; None where there is nothing to go on with."""
+    text = read_text(file, limits, problems)
+    return None if text is None else parse_page(text, file, limits, problems)
+
+
+def read_text(file: Path, limits: Limits, problems: Problems) -> str | None:
+    """The text of a file, or None and a problem."""
+    try:
+        code = _unreadable(file)
+        if code is not None:
+            problems.add(code, Source(file))
+            return None
+        with file.open("rb") as stream:
+            data = stream.read(limits.bytes + 1)
+    except (OSError, ValueError) as error:
+        problems.add("file-unreadable", Source(file), reason=getattr(error, "strerror", None) or str(error))
+        return None
+    if len(data) > limits.bytes:
+        problems.add("limit", Source(file), what="bytes", allowed=limits.bytes)
+        return None
+    return _decoded(data, file, problems)
+
+
+def _unreadable(file: Path) -> str | None:
+    """The code of the problem by which a path is no file to read; a pipe or device could block or never end."""
+    if file.is_dir():
+        return "file-is-folder"
+    if not file.exists():
+        return "file-missing"
+    return None if file.is_file() else "file-not-regular"
+
+
+def _decoded(data: bytes, file: Path, problems: Problems) -> str | None:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        problems.add("not-utf8", Source(file, line), byte=error.start, value=data[error.start])
+        return None
+
+
+def parse_page(text: str, file: Path, limits: Limits, problems: Problems) -> Page | None:
+    """Build the tree of a YAML text, noting every problem; None where the text breaks off or is no mapping."""
+    text = text.removeprefix("\ufeff")
+    if not _is_sound(text, file, limits, problems):
+        return None
+    reader = _Reader(file, limits, problems)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            reader.take(event)
+    except yaml.YAMLError as error:
+        _note_syntax(error, text, file, problems)
+        return None
+    except _LimitCrossed:
+        return None
+    root = reader.root
+    if root is None or root.value is None:
+        return Page(file, text, None)
+    if not isinstance(root.value, dict):
+        problems.add("not-a-mapping", root.source, kind=kind_of(root))
+        return None
+    return Page(file, text, root)
+
+
+def _is_sound(text: str, file: Path, limits: Limits, problems: Problems) -> bool:
+    """Whether a text is short enough and free of control characters, which YAML forbids."""
+    if len(text) > limits.bytes or len(text.encode("utf-8", "replace")) > limits.bytes:
+        problems.add("limit", Source(file), what="bytes", allowed=limits.bytes)
+        return False
+    control = _CONTROL.search(text)
+    if control is None:
+        return True
+    line = text.count("\n", 0, control.start()) + 1
+    column = control.start() - text.rfind("\n", 0, control.start())
+    problems.add("control-character", Source(file, line, column), codepoint=ord(control.group()))
+    return False
+
+
+def _note_syntax(error: yaml.YAMLError, text: str, file: Path, problems: Problems) -> None:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if mark is None:
+        problems.add("yaml-syntax", Source(file), reason=reason)
+        return
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indent = line[: len(line) - len(line.lstrip())]
+    if "\t" in indent:
+        problems.add("tab-indentation", Source(file, mark.line + 1, indent.index("\t") + 1))
+    else:
+        problems.add("yaml-syntax", Source(file, mark.line + 1, mark.column + 1), reason=reason)
+
+
+def kind_of(node: Node) -> str:
+    """The kind of a value in a word: mapping, list, text, number, truth value or null."""
+    names: list[tuple[type | tuple[type, ...], str]] = [
+        (dict, "mapping"), (list, "list"), (str, "text"), (bool, "truth value"), ((int, float), "number"),
+    ]  # fmt: skip
+    return next((name for kind, name in names if isinstance(node.value, kind)), "null")
+
+
+class _LimitCrossed(Exception):
+    """A limit was crossed and noted; reading stops."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end has not been read."""
+
+    event: Any
+    path: KeyPath
+    before: int
+    items: dict[str, Node] = field(default_factory=dict)
+    elements: list[Node] = field(default_factory=list)
+    merges: list[Node] = field(default_factory=list)
+    key: tuple[str, Source] | None = None
+    skip: bool = False
+    awaits_key: bool = True
+    height: int = 1
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.event, yaml.MappingStartEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    node: Node
+    size: int
+    height: int
+
+
+class _Reader:
+    """Builds nodes from YAML events, one event at a time; counts before it builds."""
+
+    def __init__(self, file: Path, limits: Limits, problems: Problems) -> None:
+        self.root: Node | None = None
+        self._file = file
+        self._limits = limits
+        self._problems = problems
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchor] = {}
+        self._count = 0
+        self._documents = 0
+
+    def take(self, event: Any) -> None:
+        """Build on with one event."""
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._start_document(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._grow(1, event)
+            self._add(self._scalar(event), event, 1, 0)
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._start(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._end(event)
+
+    def _start_document(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents == 2:
+            self._problems.add("several-documents", self._place(event))
+
+    def _place(self, event: Any, end: Any = None) -> Source:
+        start, stop = event.start_mark, (end or event).end_mark
+        width = stop.column - start.column if stop.line == start.line else 1
+        return Source(self._file, start.line + 1, start.column + 1, max(width, 1))
+
+    def _grow(self, nodes: int, event: Any) -> None:
+        self._count += nodes
+        if self._count > self._limits.nodes:
+            self._stop("nodes", self._limits.nodes, event)
+
+    def _stop(self, what: str, allowed: int, event: Any) -> None:
+        self._problems.add("limit", self._place(event), self._path(), what=what, allowed=allowed)
+        raise _LimitCrossed
+
+    def _path(self) -> KeyPath:
+        """Where the next value stands."""
+        if not self._open:
+            return ()
+        top = self._open[-1]
+        if not top.is_mapping:
+            return (*top.path, len(top.elements))
+        return top.path if top.key is None else (*top.path, top.key[0])
+
+    def _start(self, event: Any) -> None:
+        self._grow(1, event)
+        path = self._path()
+        if len(self._open) + 1 > self._limits.depth:
+            self._stop("depth", self._limits.depth, event)
+        expected = _CORE + ("map" if isinstance(event, yaml.MappingStartEvent) else "seq")
+        if event.tag not in (None, "!", expected):
+            self._refuse_tag(event, path)
+        self._open.append(_Open(event, path, self._count - 1))
+
+    def _end(self, event: Any) -> None:
+        done = self._open.pop()
+        place = self._place(done.event, event)
+        node = Node(self._with_merges(done) if done.is_mapping else done.elements, place)
+        self._add(node, done.event, self._count - done.before, done.height)
+
+    def _with_merges(self, done: _Open) -> dict[str, Node]:
+        items: dict[str, Node] = {}
+        for source in done.merges:
+            for key, node in source.children():
+                items.setdefault(str(key), node)
+        return {**items, **done.items}
+
+    def _alias(self, event: Any) -> None:
+        if any(part.event.anchor == event.anchor for part in self._open):
+            self._problems.add("alias-recursive", self._place(event), self._path(), anchor=event.anchor)
+            self._add(Node(None, self._place(event)), None, 1, 0)
+            return
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            self._problems.add(
+                "alias-unknown", self._place(event), self._path(), anchor=event.anchor, known=tuple(self._anchors)
+            )
+            self._add(Node(None, self._place(event)), None, 1, 0)
+            return
+        self._grow(anchor.size, event)
+        if len(self._open) + anchor.height > self._limits.depth:
+            self._stop("depth", self._limits.depth, event)
+        node = Node(anchor.node.value, self._place(event))
+        self._add(node, event, anchor.size, anchor.height)
+
+    def _add(self, node: Node, event: Any, size: int, height: int) -> None:
+        """Put a finished value where it belongs: a key, a mapping's value, a list's element or the root."""
+        if event is not None and event.anchor is not None and not isinstance(event, yaml.AliasEvent):
+            self._anchors[event.anchor] = _Anchor(node, size, height)
+        if not self._open:
+            self.root = self.root or node
+            return
+        top = self._open[-1]
+        top.height = max(top.height, height + 1)
+        if not top.is_mapping:
+            top.elements.append(node)
+        elif top.awaits_key:
+            self._add_key(top, node, event)
+        else:
+            self._add_value(top, node)
+
+    def _add_key(self, top: _Open, node: Node, event: Any) -> None:
+        top.awaits_key = False
+        top.key, top.skip = None, False
+        if isinstance(node.value, dict | list) or event is None:
+            top.skip = True
+            self._problems.add("key-not-text", node.source, top.path, kind=kind_of(node))
+            return
+        plain = isinstance(event, yaml.ScalarEvent)
+        text = event.value if plain else key_text(node.value)
+        if plain and text == "<<" and event.style in (None, ""):
+            top.key = ("<<", node.source)
+            top.skip = True
+            return
+        top.key = (text, node.source)
+        if text in CODE_KEYS:
+            self._problems.add("code-key", node.source, (*top.path, text), key=text)
+        if (first := top.items.get(text)) is not None:
+            self._problems.add("duplicate-key", node.source, (*top.path, text), key=text, first=first.key)
+
+    def _add_value(self, top: _Open, node: Node) -> None:
+        top.awaits_key = True
+        key, top.key = top.key, None
+        if key is None:
+            return
+        if not top.skip:
+            top.items[key[0]] = dataclasses.replace(node, key=key[1])
+            return
+        sources = node.value if isinstance(node.value, list) else [node]
+        if all(isinstance(source.value, dict) for source in sources):
+            top.merges.extend(sources)
+        else:
+            self._problems.add("merge-key", node.source, (*top.path, "<<"), kind=kind_of(node))
+
+    def _scalar(self, event: Any) -> Node:
+        place, tag = self._place(event), event.tag
+        plain = event.style in (None, "")
+        if tag in ("!", _CORE + "str") or (tag is None and not plain):
+            return Node(event.value, place)
+        if tag is not None and tag not in _SCALAR_TYPES:
+            self._refuse_tag(event, self._path())
+            return Node(event.value, place)
+        try:
+            value = parse_scalar(event.value)
+        except ValueError:
+            self._problems.add("number-too-long", place, self._path(), digits=len(event.value))
+            value = None
+        return Node(value if tag is None else self._tagged(value, event), place)
+
+    def _tagged(self, value: Scalar, event: Any) -> Scalar:
+        wanted = _SCALAR_TYPES[event.tag]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            tag = "!!" + event.tag.removeprefix(_CORE)
+            self._problems.add("tag-mismatch", self._place(event), self._path(), tag=tag, text=event.value)
+            return value
+        return float(value) if float in wanted and isinstance(value, int) else value
+
+    def _refuse_tag(self, event: Any, path: KeyPath) -> None:
+        tag = event.tag.replace(_CORE, "!!", 1) if event.tag.startswith(_CORE) else event.tag
+        self._problems.add("yaml-tag", self._place(event), path, tag=tag)

@@ -1,0 +1,173 @@
+"""The metrics of a run as `metrics.csv`: one row per step, one column per logged name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from hydrantic.rundir import write_atomically
+
+_FIRST_COLUMNS: Final = ("step", "epoch")
+_SECONDS_BETWEEN_WRITES: Final = 1.0
+
+Row = dict[str, int | float]
+"""The values of one step by their column."""
+
+
+class MetricsCsv(Logger):
+    """Logs metrics to `metrics.csv` in the run's directory.
+
+    Values of the same step share a row; a name that appears later becomes a further column. Rows are written at most
+    once a second, and when training ends.
+
+    Arguments:
+        run_dir: the run's directory.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__()
+        self.file = Path(run_dir) / "metrics.csv"
+        self._rows: list[Row] = []
+        self._columns: list[str] = list(_FIRST_COLUMNS)
+        self._written_columns: tuple[str, ...] = ()
+        self._last_row_at = 0
+        self._last_row_written = False
+        self._next_write = 0.0
+        self._continue_file()
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return self.file.parent.name
+
+    @property
+    def version(self) -> str:
+        """Nothing: a run has one file."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The run's directory."""
+        return str(self.file.parent)
+
+    @property
+    def log_dir(self) -> str:
+        """The run's directory."""
+        return str(self.file.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
+        """Nothing: the run's `blueprint.yaml` holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Add the values to the row of `step`.
+
+        Arguments:
+            metrics: numbers, or tensors with one element, by their name.
+            step: the number of the training step; without it, the step after the last.
+        """
+        values = {name: _number(value) for name, value in metrics.items()}
+        step = self._next_step() if step is None else step
+        self._columns.extend(name for name in values if name not in self._columns)
+        row = self._row_of(step)
+        row.update(values)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the rows, unless that was done within the last second."""
+        if time.monotonic() >= self._next_write:
+            self.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the rows that are left."""
+        self.flush()
+
+    def flush(self) -> None:
+        """Write all rows now."""
+        self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
+        if not self._rows:
+            return
+        if tuple(self._columns) != self._written_columns:
+            self._write_with_new_columns()
+        self._write_rows()
+
+    def _next_step(self) -> int:
+        return int(self._rows[-1]["step"]) + 1 if self._rows else 0
+
+    def _row_of(self, step: int) -> Row:
+        for row in reversed(self._rows):
+            if row["step"] == step:
+                return row
+        self._rows.append({"step": step})
+        return self._rows[-1]
+
+    def _write_rows(self) -> None:
+        """Write the rows that are held, the last written one anew, and hold on to the last."""
+        lines = [self._line(row) for row in self._rows]
+        with self.file.open("r+b") as file:
+            file.seek(self._last_row_at)
+            file.write(b"".join(lines))
+            file.truncate()
+            self._last_row_at = file.tell() - len(lines[-1])
+        self._rows = self._rows[-1:]
+
+    def _write_with_new_columns(self) -> None:
+        """Write the file anew with all columns, but for the rows that are held."""
+        old = self._complete_rows()
+        text = _text([self._columns, *([row.get(name, "") for name in self._columns] for row in old)])
+        write_atomically(self.file, text)
+        self._last_row_at = len(text.encode("utf-8"))
+        self._written_columns = tuple(self._columns)
+
+    def _complete_rows(self) -> list[dict[str, str]]:
+        if not self.file.is_file():
+            return []
+        complete = self.file.read_bytes()[: self._last_row_at].decode("utf-8")
+        return list(csv.DictReader(io.StringIO(complete, newline="")))
+
+    def _line(self, row: Row) -> bytes:
+        return _text([[row.get(name, "") for name in self._columns]]).encode("utf-8")
+
+    def _continue_file(self) -> None:
+        if not self.file.is_file():
+            return
+        contents = self.file.read_bytes()
+        complete = contents[: contents.rfind(b"\n") + 1]  # a killed run may have left half a row
+        columns = next(csv.reader(io.StringIO(complete.decode("utf-8"))), [])
+        self._columns.extend(name for name in columns if name not in self._columns)
+        self._written_columns = tuple(columns)
+        self._last_row_at = len(complete)
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """The rows of a `metrics.csv`; a value that was not logged in a step is missing from its row."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: _parsed(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+
+
+def _parsed(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _number(value: Any) -> int | float:
+    number = value.item() if hasattr(value, "item") else value
+    return number if isinstance(number, int | float) else float(number)
+
+
+def _text(rows: Sequence[Sequence[Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,131 @@
+"""Sums over an epoch that cost nothing per step: values and outputs are kept on their device and counted in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+MAX_KEPT: Final = 1 << 22
+"""Elements of outputs and targets that are kept before the metrics are updated with them (16 MB of float32)."""
+_FOLD: Final = 1024
+
+
+class Wired(nn.Module):
+    """A loss or metric with the keys of the output and the target that it reads.
+
+    Arguments:
+        function: called, or updated, with outputs and targets.
+        input: key, attribute or index into the model's output; None takes it whole.
+        target: key into the batch's target; None takes it whole.
+    """
+
+    def __init__(self, function: nn.Module, input: str | None = None, target: str | None = None) -> None:  # noqa: A002 -- the blueprint's key
+        super().__init__()
+        self.function = function
+        self.input = input
+        self.target = target
+
+    def forward(self, outputs: Any, targets: Any) -> Any:
+        """Call the function with the parts that it reads."""
+        return self.function(pick(outputs, self.input, "input"), pick(targets, self.target, "target"))
+
+
+def pick(values: Any, key: str | None, field: str) -> Any:
+    """The part of a model's output or a batch's target that `key` names.
+
+    Raises:
+        KeyError: there is no such part; the message lists those there are.
+    """
+    if key is None:
+        return values
+    if isinstance(values, Mapping) and key in values:
+        return values[key]
+    if not isinstance(values, Mapping) and hasattr(values, key):
+        return getattr(values, key)
+    if isinstance(values, list | tuple) and key.isdigit() and int(key) < len(values):
+        return values[int(key)]
+    known = ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
+    raise KeyError(f"{field}: there is no '{key}'; there is {known}")
+
+
+class Tally:
+    """The losses and metrics of one stage over one epoch.
+
+    Per step it appends references. The metrics are updated with whole chunks and computed once, on the device.
+    """
+
+    def __init__(self, metrics: Mapping[str, Wired]) -> None:
+        self._metrics = metrics
+        self._pairs = sorted({(m.input, m.target) for m in metrics.values()}, key=str)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new epoch."""
+        self._sizes: list[int] = []
+        self._values: dict[str, list[Tensor]] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self._kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self._pairs]
+        self._elements = 0
+        for metric in self._metrics.values():
+            metric.function.reset()  # type: ignore[operator]  # a torchmetrics.Metric
+
+    def add(self, size: int, values: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
+        """Note one step: a batch of `size` samples, its scalar `values`, and what the metrics read."""
+        self._sizes.append(size)
+        for name, value in values.items():
+            self._values.setdefault(name, []).append(value.detach())
+        for (output_key, target_key), kept in zip(self._pairs, self._kept, strict=True):
+            output, target = pick(outputs, output_key, "input").detach(), pick(targets, target_key, "target")
+            kept.append((output, target))
+            self._elements += output.numel() + target.numel()
+        if self._elements > MAX_KEPT:
+            self._update_metrics()
+        if len(self._sizes) >= _FOLD:
+            self._fold()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean of every value over the epoch's samples, and every metric; the same on all processes."""
+        self._fold()
+        self._update_metrics()
+        results = self._means()
+        for label, metric in self._metrics.items():
+            value = metric.function.compute()  # type: ignore[operator]  # as above
+            if isinstance(value, Mapping):
+                results.update({f"{label}/{name}": part for name, part in value.items()})
+            else:
+                results[label] = value
+        return results
+
+    def _fold(self) -> None:
+        for name, values in self._values.items():
+            stacked = torch.stack(values).double()
+            weights = torch.tensor(self._sizes[-len(values) :], dtype=torch.float64).to(stacked.device)
+            total = torch.stack([stacked @ weights, weights.sum()])
+            self._sums[name] = self._sums[name] + total if name in self._sums else total
+            values.clear()
+        self._sizes.clear()
+
+    def _update_metrics(self) -> None:
+        for position, pair in enumerate(self._pairs):
+            kept = self._kept[position]
+            if not kept:
+                continue
+            outputs = torch.cat([output for output, _ in kept])
+            targets = torch.cat([target for _, target in kept])
+            for metric in self._metrics.values():
+                if (metric.input, metric.target) == pair:
+                    metric.function.update(outputs, targets)  # type: ignore[operator]  # as above
+            kept.clear()
+        self._elements = 0
+
+    def _means(self) -> dict[str, Tensor]:
+        means = {}
+        for name, total in self._sums.items():
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.all_reduce(total)
+            means[name] = (total[0] / total[1]).float()
+        return means

@@ -1,0 +1,390 @@
+"""From a document to a plan: every block looked up in the registries and validated, nothing built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from pydantic_core import PydanticUndefined
+
+from hydrantic.blueprint import COMPONENTS, ELSEWHERE, LABELLED, WIRINGS, Blueprint, kind_of, trainer_hparams
+from hydrantic.components import Component, Fields, allows_none, auto_fields, hparams_of, resolve, validate
+from hydrantic.document import Document, Node, from_plain, is_reference, with_child
+from hydrantic.errors import BlueprintError, HydranticError
+from hydrantic.facts import Facts
+from hydrantic.hparams import AUTO, Hparams
+from hydrantic.interpolation import resolve as interpolate
+from hydrantic.model.hparams import ModelHparams
+from hydrantic.problems import Problems
+from hydrantic.project import Project
+from hydrantic.registries import registry
+from hydrantic.requirements import unmet
+from hydrantic.source import DEFAULT, KeyPath
+
+Style: TypeAlias = Literal["network", "model", "module"]
+"""What is registered as the model: a plain network, a `hydrantic.Model`, or a `LightningModule` of its own making."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will build: the blueprint and each of its components, validated."""
+
+    document: Document
+    record: Node
+    blueprint: Blueprint
+    data: Component[Any]
+    model: Component[Any]
+    loss: Component[Any] | None
+    metrics: Mapping[str, Component[Any]]
+    optimizer: Component[Any] | None
+    scheduler: Component[Any] | None
+    callbacks: Mapping[str, Component[Any]]
+    loggers: Mapping[str, Component[Any]]
+    trainer: Hparams
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.blueprint.name or self.document.file.stem
+
+    @property
+    def style(self) -> Style:
+        """How the model takes part in training."""
+        return style_of(self.model.entry.component)
+
+    @property
+    def components(self) -> Mapping[KeyPath, Component[Any]]:
+        """Every component by its section, and label where it has one."""
+        single = {(name,): getattr(self, name) for name in COMPONENTS}
+        labelled = {(s, label): each for s in LABELLED for label, each in getattr(self, s).items()}
+        return {path: each for path, each in {**single, **labelled}.items() if each is not None}
+
+    @property
+    def objective(self) -> tuple[str, str] | None:
+        """Logged name and mode of what a sweep optimises."""
+        chosen = self.blueprint.objective
+        if chosen is not None:
+            return chosen.metric, chosen.mode
+        checkpoint = self.blueprint.checkpoint
+        return (checkpoint.monitor, checkpoint.mode) if checkpoint is not None and checkpoint.monitor else None
+
+    def resolved(self) -> dict[str, Any]:
+        """The complete blueprint: every default written out, and a reference where a value came from the environment."""
+        plain = self.blueprint.to_plain() | {"name": self.name, "trainer": self.trainer.to_plain()}
+        for section in COMPONENTS:
+            component = getattr(self, section)
+            plain[section] = None if component is None else self._recorded(component)
+        for group in GROUPS:
+            plain["model"].pop(group, None)
+        for section in LABELLED:
+            plain[section] = {label: self._recorded(each) for label, each in getattr(self, section).items()}
+        for section, node in _children(self.record):
+            if section not in {*COMPONENTS, *LABELLED} and section in plain:
+                plain[section] = _with_references(plain[section], self.document.find((section,)), node)
+        return plain
+
+    def _recorded(self, component: Component[Any]) -> dict[str, Any]:
+        plain = component.to_plain()
+        for name, path in component.places.items():
+            if (reference := Document(self.record, {}, self.document.file).find(path)) is not None:
+                plain[name] = _with_references(plain[name], self.document.find(path), reference)
+        return plain
+
+    def supplied_with(self, facts: Facts) -> Plan:
+        """The same plan with every `auto` field set to the data's fact of that name.
+
+        Raises:
+            BlueprintError: the blueprint contradicts the data, or the data does not state what a field needs.
+        """
+        problems = Problems()
+        adapt = getattr(self.loss.entry.component, "adapt", None) if self.loss is not None else None
+        wanted = facts if adapt is None else adapt(facts)
+        changed: dict[str, Any] = {
+            "model": self._supplied(self.model, wanted, problems),
+            "loss": None if self.loss is None else self._supplied(self.loss, wanted, problems),
+            "metrics": {label: self._supplied(each, facts, problems) for label, each in self.metrics.items()},
+        }
+        problems.raise_any()
+        return dataclasses.replace(self, **changed)
+
+    def _supplied(
+        self, component: Component[Any], facts: Facts, problems: Problems, *, nested: bool = False
+    ) -> Component[Any]:
+        values: dict[str, Any] = {}
+        autos = auto_fields(type(component.hparams))
+        for name, value in component.hparams.items():
+            if isinstance(value, Component):
+                values[name] = self._supplied(value, facts, problems, nested=True)
+            elif name in autos:
+                self._supply(component, name, value, facts, problems, values, nested)
+        return component.with_fields(**values) if values else component
+
+    def _supply(
+        self,
+        component: Component[Any],
+        name: str,
+        value: Any,
+        facts: Facts,
+        problems: Problems,
+        values: dict[str, Any],
+        nested: bool,
+    ) -> None:
+        fact = facts.get(name)
+        path = component.places.get(name, (*component.path, name))
+        if value == AUTO and fact is None and allows_none(type(component.hparams), name):
+            values[name] = None
+        elif value == AUTO and fact is None:
+            problems.add(
+                "not-supplied", self.document.source(path), path,
+                owner=component.name, field=name, data=self.data.name, known=tuple(facts.stated()),
+            )  # fmt: skip
+        elif value == AUTO:
+            values[name] = fact
+        elif fact is not None and not nested and name in component.places and value != fact:
+            problems.add(
+                "contradicts-data", self.document.source(path), path, field=name, value=value, fact=fact,
+                data=self.data.name,
+            )  # fmt: skip
+
+
+def style_of(component: Any) -> Style:
+    """How a registered model takes part in training."""
+    names = [f"{base.__module__}.{base.__name__}" for base in getattr(component, "__mro__", ())]
+    if "hydrantic.model.model.Model" in names:
+        return "model"
+    return "module" if any(name.endswith(".LightningModule") for name in names) else "network"
+
+
+def _children(node: Node) -> Sequence[tuple[str, Node]]:
+    return list(node.value.items()) if isinstance(node.value, dict) else []
+
+
+def _with_references(value: Any, used: Node | None, recorded: Node) -> Any:
+    """`value` with the reference in place of whatever the environment supplied."""
+    if used is None:
+        return value
+    if isinstance(recorded.value, dict) and isinstance(value, dict):
+        return {k: _with_references(v, used.child(k), n) if (n := recorded.child(k)) else v for k, v in value.items()}
+    if isinstance(recorded.value, list) and isinstance(value, list):
+        nodes = [recorded.child(i) for i in range(len(value))]
+        return [_with_references(v, used.child(i), n) if (n := nodes[i]) else v for i, v in enumerate(value)]
+    return recorded.value if recorded.value != used.value else value
+
+
+# -- making a plan ----------------------------------------------------------------------------------------------------
+
+
+def make_plan(document: Document, project: Project) -> Plan:
+    """Look up and validate everything in a composed document.
+
+    Raises:
+        BlueprintError: it has problems; all of them are listed.
+    """
+    problems = Problems()
+    used, record = _interpolated(document, project, problems)
+    found = Problems()
+    plan = _Planner(_hoisted(used, found), project, found).plan(record.root)
+    # Text that could not be resolved has its problem already; what planning says of it is beside the point.
+    unresolved = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
+    problems.extend(tuple(each for each in found if each.source not in unresolved))
+    problems.raise_any()
+    assert plan is not None  # without problems there is a plan
+    return plan
+
+
+def _interpolated(document: Document, project: Project, problems: Problems) -> tuple[Document, Document]:
+    try:
+        resolved = interpolate(document, _Defaults(document), project.environment)
+    except BlueprintError as error:
+        problems.extend(error.problems)
+        return document, document
+    return resolved.document, resolved.record
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for _, child in node.children():
+        yield from _nodes(child)
+
+
+GROUPS = tuple(ModelHparams.model_fields)
+"""Fields that a model's own Hparams may carry and that are sections of a blueprint."""
+
+
+def _hoisted(document: Document, problems: Problems) -> Document:
+    """The groups of `ModelHparams` moved from the model's block to the sections that they are in a blueprint."""
+    block = document.find(("model",))
+    if block is None or not isinstance(block.value, dict) or not _carries_groups(block):
+        return document
+    root, inner = document.root, dict(block.value)
+    for group in [name for name in GROUPS if name in inner]:
+        node = inner.pop(group)
+        if root.child(group) is not None:
+            problems.add("given-twice", node.key or node.source, ("model", group), field=group, other=group)
+        root = with_child(root, group, node)
+    return dataclasses.replace(document, root=with_child(root, "model", dataclasses.replace(block, value=inner)))
+
+
+def _carries_groups(block: Node) -> bool:
+    named = block.child("name") or block.child("module_name")
+    if named is None or not isinstance(named.value, str) or not any(block.child(group) for group in GROUPS):
+        return False
+    try:
+        return issubclass(hparams_of(registry("model").get(named.value)), ModelHparams)
+    except HydranticError:  # reported where the block itself is resolved
+        return False
+
+
+@dataclass(frozen=True)
+class _Planner:
+    document: Document
+    project: Project
+    problems: Problems
+
+    def plan(self, record: Node) -> Plan | None:
+        blueprint = self._blueprint()
+        single = {section: self._single(section) for section in COMPONENTS}
+        if (chosen := single["model"]) is not None and style_of(chosen.entry.component) == "module":
+            single["optimizer"] = None
+        labelled = {section: self._labelled(section) for section in LABELLED}
+        trainer = self._trainer()
+        model = single["model"]
+        if blueprint is not None:
+            self._check_requirements(blueprint)
+        if model is not None:
+            self._check_style(style_of(model.entry.component), model)
+        if self.problems or blueprint is None or trainer is None:
+            return None
+        return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
+
+    def _blueprint(self) -> Blueprint | None:
+        fields: Fields = {name: (node, (name,)) for name, node in _children(self.document.root)}
+        sound: Blueprint | None = validate(Blueprint, fields, self.document.root, (), self.problems, owner="a blueprint")
+        return sound
+
+    def _section(self, name: str) -> Node | None:
+        found = self.document.find((name,))
+        if found is not None:
+            return found
+        default = Blueprint.model_fields[name].get_default(call_default_factory=True)
+        return None if default is PydanticUndefined or default is None else _default_node(default)
+
+    def _single(self, section: str) -> Component[Any] | None:
+        node = self._section(section)
+        optional = not Blueprint.model_fields[section].is_required()
+        if node is None or (node.value is None and optional):
+            return None
+        return self._resolve(section, node, (section,))
+
+    def _labelled(self, section: str) -> dict[str, Component[Any]]:
+        node = self._section(section)
+        found = {label: self._resolve(section, each, (section, label), label) for label, each in _children(node)} if node else {}
+        return {label: each for label, each in found.items() if each is not None}
+
+    def _resolve(self, section: str, node: Node, path: KeyPath, label: str = "") -> Component[Any] | None:
+        return resolve(kind_of(section), node, path, self.problems, label=label, wiring=WIRINGS.get(section))
+
+    def _trainer(self) -> Hparams | None:
+        node = self.document.find(("trainer",)) or _default_node({})
+        fields: Fields = {}
+        for name, value in _children(node):
+            if name in ELSEWHERE:
+                place = value.key or value.source
+                self.problems.add("said-elsewhere", place, ("trainer", name), field=name, instead=ELSEWHERE[name])
+            else:
+                fields[name] = (value, ("trainer", name))
+        trainer: Hparams | None = validate(trainer_hparams(), fields, node, ("trainer",), self.problems, owner="trainer")
+        return trainer if trainer is None else _with_an_end(trainer)
+
+    def _check_requirements(self, blueprint: Blueprint) -> None:
+        for position, (requirement, reason) in enumerate(unmet(blueprint.requires)):
+            if reason:
+                path: KeyPath = ("requires", position)
+                source = self.document.source(path)
+                self.problems.add("requirement", source, path, requirement=requirement, reason=reason)
+
+    def _check_style(self, style: Style, model: Component[Any]) -> None:
+        component = model.entry.component
+        if style != "module" and self._section("optimizer") is None:
+            self._refuse("no-optimizer", "optimizer", model)
+        computes = style == "module" or (style == "model" and _overrides(component, "compute_metrics"))
+        if computes and self._is_written("loss"):
+            self._refuse("has-own-loss", "loss", model)
+        if not computes and not self._is_written("loss"):
+            self.problems.add("no-loss", self.document.source(("model",)), ("loss",), model=model.name)
+        if style == "module":
+            for section in ("metrics", "optimizer", "scheduler", "matmul_precision"):
+                if self._is_written(section):
+                    self._refuse("trains-itself", section, model)
+
+    def _is_written(self, section: str) -> bool:
+        node = self.document.find((section,))
+        return node is not None and node.value not in (None, {})
+
+    def _refuse(self, code: str, section: str, model: Component[Any]) -> None:
+        self.problems.add(code, self.document.key_source((section,)), (section,), model=model.name, section=section)
+
+
+def _overrides(component: Any, method: str) -> bool:
+    for base in component.__mro__:
+        if method in vars(base):
+            return base.__module__ != "hydrantic.model.model"
+    return False
+
+
+def _default_node(value: Any) -> Node:
+    return from_plain(value, DEFAULT)
+
+
+DEFAULT_EPOCHS = 10
+"""Epochs of training where a blueprint sets no end; Lightning's own default is 1000."""
+
+
+def _with_an_end(trainer: Hparams) -> Hparams:
+    ends = trainer["max_epochs"] is None and trainer["max_steps"] == -1 and trainer["max_time"] is None
+    return trainer.model_copy(update={"max_epochs": DEFAULT_EPOCHS}) if ends else trainer
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    """The values that nobody wrote, for interpolations that refer to them."""
+
+    document: Document
+
+    def __call__(self, path: KeyPath) -> Any:
+        section, *rest = path
+        if section == "name" and not rest:
+            return self.document.file.stem
+        if section == "trainer" and len(rest) == 1:
+            if rest[0] == "max_epochs":
+                return DEFAULT_EPOCHS
+            return _default_of(trainer_hparams(), str(rest[0]))
+        if section in COMPONENTS and len(rest) == 1:
+            return self._of_component(kind_of(str(section)), (section,), str(rest[0]))
+        if section in LABELLED and len(rest) == 2:
+            return self._of_component(kind_of(str(section)), path[:2], str(rest[1]))
+        value: Any = _default_of(Blueprint, str(section))
+        for part in rest:
+            value = value[part]
+        return value
+
+    def _of_component(self, kind: str, path: KeyPath, field: str) -> Any:
+        node = self.document.find(path) or self.document.root
+        named = node.child("name") or node.child("module_name") or node
+        name = named.value if isinstance(named.value, str) else str(path[-1])
+        if field == "name":
+            return name
+        if name not in registry(kind):
+            raise KeyError(field)
+        return _default_of(hparams_of(registry(kind).get(name)), field)
+
+
+def _default_of(hparams: type[Hparams], field: str) -> Any:
+    info = hparams.model_fields.get(field)
+    if info is None or info.is_required():
+        raise KeyError(field)
+    default = info.get_default(call_default_factory=True)
+    return default.to_plain() if isinstance(default, Hparams) else default
+

@@ -1,0 +1,254 @@
+"""A run: from a blueprint to a directory that holds everything about it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydrantic.blueprint import groups
+from hydrantic.compose import compose
+from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed
+from hydrantic.imports import import_lightning
+from hydrantic.plan import Plan, make_plan
+from hydrantic.project import Project
+from hydrantic.registries import registry
+from hydrantic.rundir import RunDirectory, RunRecord, recording, runs_root, write_atomically
+from hydrantic.source import display
+from hydrantic.yaml_text import to_yaml
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
+    from hydrantic.build import Assembly, BestMetrics, Draft
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where it is, its metrics, and the trained model."""
+
+    path: Path
+    """The run's directory."""
+    plan: Plan = field(repr=False)
+    """The plan that was run, completed by the data's facts."""
+    metrics: Mapping[str, float]
+    """The last value of every logged name; those of the test are the best checkpoint's."""
+    seconds: float
+    """How long the run took, from its first moment."""
+    model: LightningModule = field(repr=False)
+    """The model with the weights of the best checkpoint, or of the last step where none was kept."""
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The best checkpoint, or None where none was kept."""
+        best = RunRecord.read(self.path / "run.json").fields.get("best_checkpoint")
+        return self.path / best if best else None
+
+    def summary(self) -> str:
+        """What a person wants to know of a run that has just ended."""
+        tested = {name: value for name, value in self.metrics.items() if name.startswith("test/")}
+        shown = tested or {n: v for n, v in self.metrics.items() if n.startswith("validation/")} or self.metrics
+        width = max((len(name) for name in shown), default=0)
+        lines = [f"  {name:<{width}}  {value:.4g}" for name, value in shown.items()]
+        return "\n".join([f"{self.plan.name}: done in {self.seconds:.1f} s", *lines, f"run: {display(self.path)}"])
+
+
+class _ConfigGroups:
+    """The registries as Hydra config groups."""
+
+    def sections(self) -> Mapping[str, bool]:
+        return groups()
+
+    def names(self, section: str) -> tuple[str, ...]:
+        from hydrantic.blueprint import kind_of
+
+        return registry(kind_of(section)).names()
+
+
+def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
+    """Compose a blueprint and plan it: everything is looked up and validated, nothing is built or written.
+
+    Arguments:
+        blueprint: the YAML file.
+        overrides: `key=value` and the like, as on the command line.
+        project: whose components may be used; by default the project that holds the working directory.
+
+    Raises:
+        BlueprintError: the blueprint has problems; all of them are listed.
+        UsageError: the project cannot be used.
+    """
+    project = (project or Project.find()).open()
+    document = compose(Path(blueprint), overrides, _ConfigGroups())
+    return make_plan(document, project)
+
+
+def fit(
+    blueprint: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    project: str | Path | None = None,
+    runs: str | Path | None = None,
+    test: bool = True,
+) -> Run:
+    """Train the model of a blueprint, and evaluate the best checkpoint once on the test split.
+
+    Arguments:
+        blueprint: the YAML file.
+        overrides: `key=value` and the like, as on the command line.
+        project: the folder whose `registry/` may be used; by default the project that holds the working directory.
+        runs: the folder of all runs; by default HYDRANTIC_RUNS, or `runs/` in the project.
+        test: whether to evaluate on the test split.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        BlueprintError: the blueprint has problems, or contradicts the data; nothing was written.
+        UsageError: the project or the folder of the runs cannot be used.
+        RunFailed: training raised an error; the run directory records it.
+        Interrupted: SIGINT or SIGTERM arrived; the state was saved.
+    """
+    home = Project.find(explicit=None if project is None else Path(project))
+    import_lightning()
+    plan = prepare(blueprint, overrides, project=home)
+    from hydrantic.build import draft
+
+    drafted = draft(plan)
+    directory = RunDirectory.create(runs_root(None if runs is None else Path(runs), home.root), plan.name)
+    return _Execution(drafted, directory, home).run(test=test)
+
+
+@dataclass
+class _Execution:
+    """One run from its first moment to its last."""
+
+    drafted: Draft
+    directory: RunDirectory
+    project: Project
+    began: float = field(default_factory=time.monotonic)
+    tracker: BestMetrics | None = None
+
+    def run(self, *, test: bool) -> Run:
+        record = self._record()
+        with ExitStack() as stack:
+            stack.enter_context(recording(self.directory.log_file))
+            try:
+                return self._train(stack, record, test=test)
+            except Interrupted:
+                record.finish("interrupted", **self._state(None))
+                print(f"interrupted; its state is kept: {display(self.directory.path)}", file=sys.stderr)
+                raise
+            except BlueprintError as error:
+                record.finish("failed", error=error)
+                raise
+            except Exception as error:
+                record.finish("failed", error=error)
+                raise self._failure(error) from error
+            except BaseException as error:
+                record.finish("interrupted", error=error)
+                raise
+
+    def _record(self) -> RunRecord:
+        plan = self.drafted.plan
+        self._write_blueprint()
+        record = RunRecord(self.directory.record_file)
+        sources = {
+            f"{each.kind}/{each.name}": file
+            for each in plan.components.values()
+            if (file := each.entry.source.file) is not None
+        }
+        record.start(
+            name=plan.name,
+            seed=plan.blueprint.seed,
+            project=self.project.root,
+            sources=sources,
+            data=self.drafted.facts.fingerprint,
+        )
+        return record
+
+    def _write_blueprint(self) -> None:
+        header = "# The complete blueprint of this run: `hydrantic fit` on it repeats the run.\n"
+        write_atomically(self.directory.blueprint_file, header + to_yaml(self.drafted.plan.resolved()))
+
+    def _train(self, stack: ExitStack, record: RunRecord, *, test: bool) -> Run:
+        from hydrantic.build import BestMetrics, assemble
+        from hydrantic.interrupts import StopSignals
+
+        self.tracker = BestMetrics(self.drafted.plan.objective)
+        signals = stack.enter_context(StopSignals(self.directory.checkpoints / "last.ckpt"))
+        assembly = assemble(self.drafted, self.directory, (signals, self.tracker))
+        record.update(device=str(assembly.trainer.strategy.root_device))
+        self._tell_loggers(assembly)
+        assembly.trainer.fit(assembly.model, datamodule=assembly.data)
+        signals.raise_if_received()
+        metrics = _numbers(assembly.trainer.callback_metrics)
+        best = best_checkpoint(assembly)
+        if test and has_test_data(assembly):
+            metrics |= self._test(assembly, best)
+        signals.raise_if_received()
+        record.finish("finished", **self._state(best), metrics=metrics)
+        run = Run(self.directory.path, self.drafted.plan, metrics, time.monotonic() - self.began, assembly.model)
+        _load_weights(assembly.model, best)
+        print(run.summary())
+        return run
+
+    def _tell_loggers(self, assembly: Assembly) -> None:
+        resolved = self.drafted.plan.resolved()
+        for logger in assembly.trainer.loggers:
+            logger.log_hyperparams(resolved)
+
+    def _test(self, assembly: Assembly, best: Path | None) -> dict[str, float]:
+        checkpoint = {} if best is None else {"ckpt_path": str(best), "weights_only": True}
+        results = assembly.trainer.test(assembly.model, datamodule=assembly.data, verbose=False, **checkpoint)
+        return {name: value for each in results for name, value in _numbers(each).items()}
+
+    def _state(self, best: Path | None) -> dict[str, Any]:
+        relative = None if best is None else str(best.relative_to(self.directory.path))
+        return {"best_checkpoint": relative, "best_metrics": self.tracker.values if self.tracker else {}}
+
+    def _failure(self, error: Exception) -> RunFailed:
+        import traceback
+
+        self.directory.log_file.open("a", encoding="utf-8").write("".join(traceback.format_exception(error)))
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        message = str(error) if isinstance(error, HydranticError) else f"{type(error).__name__}: {error}"
+        return RunFailed(
+            f"the run failed: {message}\n  at {display(Path(where.filename))}:{where.lineno}\n"
+            f"run: {display(self.directory.path)} (log.txt has the traceback)"
+        )
+
+
+def best_checkpoint(assembly: Assembly) -> Path | None:
+    """The best checkpoint of a run, or the last one where none is ranked."""
+    callback = assembly.trainer.checkpoint_callback
+    for name in ("best_model_path", "last_model_path"):
+        path = getattr(callback, name, "")
+        if path and Path(path).is_file():
+            return Path(path)
+    return None
+
+
+def has_test_data(assembly: Assembly) -> bool:
+    """Whether the data module has a test split."""
+    from lightning.pytorch.utilities.model_helpers import is_overridden
+
+    if not is_overridden("test_dataloader", assembly.data):
+        return False
+    facts_of_tests = getattr(assembly.data, "has_test", None)
+    return True if facts_of_tests is None else bool(facts_of_tests)
+
+
+def _load_weights(model: LightningModule, best: Path | None) -> None:
+    if best is not None:
+        from hydrantic.checkpoints import read_checkpoint
+
+        model.load_state_dict(read_checkpoint(best)["state_dict"])
+    model.eval()
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}

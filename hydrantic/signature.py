@@ -1,0 +1,200 @@
+"""Deriving Hparams from a signature and its docstring: what a blueprint can set of a plain class or function."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, Field, JsonValue, create_model
+from pydantic.fields import FieldInfo
+
+from hydrantic.errors import RegistrationError
+from hydrantic.facts import FACT_NAMES
+from hydrantic.hparams import AUTO, Auto, Hparams
+
+Translate = Callable[[Any], Any]
+"""Turns an annotation that is not data into one that a blueprint can fill, or into None."""
+
+_CONTAINERS: Final[Mapping[Any, Any]] = {
+    list: list, tuple: tuple, set: set, frozenset: frozenset, dict: dict,
+    Sequence: list, Iterable: list, Collection: list, Mapping: dict,
+}  # fmt: skip
+_POSITIVE: Final = {"gt": 0}
+_NOT_NEGATIVE: Final = {"ge": 0}
+RANGES: Final[Mapping[str, Mapping[str, float]]] = {
+    "lr": _POSITIVE, "max_lr": _POSITIVE, "T_max": _POSITIVE, "T_0": _POSITIVE, "step_size": _POSITIVE,
+    "total_iters": _NOT_NEGATIVE, "weight_decay": _NOT_NEGATIVE, "momentum": _NOT_NEGATIVE, "patience": _NOT_NEGATIVE,
+    "eps": _NOT_NEGATIVE, "max_epochs": {"ge": -1}, "batch_size": _POSITIVE, "accumulate_grad_batches": _POSITIVE,
+}  # fmt: skip
+"""Ranges that the common names have everywhere; a plain signature cannot say them."""
+
+
+def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], translate: Translate) -> type[Hparams]:
+    """A class of Hparams with a field for each argument of `component` that a blueprint can set.
+
+    Arguments:
+        component: a class or function.
+        leave: names of arguments that the framework supplies.
+        translate: what to make of annotations that are not data, such as modules.
+
+    Raises:
+        RegistrationError: a required argument has a type that a blueprint cannot hold.
+    """
+    meanings = _meanings(component)
+    hints = _hints(component)
+    derived: dict[str, Any] = {}
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            continue
+        if (field := _field(component, parameter, hints, meanings, translate)) is not None:
+            derived[parameter.name] = field
+    name = "".join(part.title() if part.islower() else part for part in component.__name__.split("_"))
+    return create_model(f"{name}Hparams", __base__=Hparams, __doc__=inspect.getdoc(component), **derived)
+
+
+def _field(
+    component: Callable[..., Any],
+    parameter: inspect.Parameter,
+    hints: Mapping[str, Any],
+    meanings: Mapping[str, str],
+    translate: Translate,
+) -> tuple[Any, FieldInfo] | None:
+    required = parameter.default is parameter.empty
+    annotation = hints.get(parameter.name, parameter.empty)
+    if annotation is parameter.empty or annotation is Any:
+        annotation = _type_of_default(parameter.default)
+    data = data_type(annotation, translate)
+    default = None if required else plain_default(parameter.default)
+    if data is None or parameter.name == "name" or parameter.name.startswith("_") or default is _NOT_DATA:
+        if required:
+            raise RegistrationError(
+                f"{component.__qualname__}: a blueprint cannot fill the argument '{parameter.name}' of type "
+                f"{annotation}; give it a default or a type that YAML can write"
+            )
+        return None
+    about = {"description": meanings.get(parameter.name)} | dict(RANGES.get(parameter.name, {}))
+    if _has_ranges_of_its_own(data) or not _is_number(data):
+        about = {"description": about["description"]}
+    if required and parameter.name in FACT_NAMES:
+        return Auto[data], Field(AUTO, **about)  # type: ignore[valid-type, call-overload]  # built at run time
+    # A default that contradicts its own annotation (`x: int = None`) is what the author accepts.
+    if not required and default is None and data is not None:
+        data = data | None if not isinstance(data, str) else data
+    return data, Field(... if required else default, **about)  # type: ignore[call-overload]  # as above
+
+
+class _NotData:
+    pass
+
+
+_NOT_DATA: Final[Any] = _NotData()
+
+
+def plain_default(default: Any) -> Any:
+    """A default value as data, or a marker where it is none."""
+    if isinstance(default, Enum):
+        return default.value
+    if default is None or isinstance(default, str | int | float | bool | Path | Hparams):
+        return default
+    if isinstance(default, list | tuple | set | frozenset):
+        parts = [plain_default(part) for part in default]
+        return _NOT_DATA if any(part is _NOT_DATA for part in parts) else type(default)(parts)
+    if isinstance(default, dict):
+        return default
+    return _NOT_DATA
+
+
+def _type_of_default(default: Any) -> Any:
+    for scalar in (bool, int, float, str):
+        if isinstance(default, scalar):
+            return scalar
+    return JsonValue
+
+
+def data_type(annotation: Any, translate: Translate) -> Any:  # noqa: PLR0911 -- one return per kind of annotation
+    """The part of an annotation that a blueprint can write, or None where nothing is left."""
+    if annotation is None or annotation is types.NoneType:
+        return types.NoneType
+    if (translated := translate(annotation)) is not None:
+        return translated
+    origin = get_origin(annotation)
+    if origin in {Union, types.UnionType}:
+        return _union(get_args(annotation), translate)
+    if origin is Literal or annotation in {int, float, bool, str, JsonValue}:
+        return annotation
+    if origin is Annotated:
+        inner = data_type(get_args(annotation)[0], translate)
+        return None if inner is None else Annotated[(inner, *annotation.__metadata__)]
+    if origin in _CONTAINERS or annotation in _CONTAINERS:
+        return _container(origin or annotation, get_args(annotation), translate)
+    if isinstance(annotation, type) and issubclass(annotation, Enum | Path | BaseModel):
+        return annotation
+    return None
+
+
+def _union(members: Sequence[Any], translate: Translate) -> Any:
+    kept = [data for member in members if (data := data_type(member, translate)) is not None]
+    real = [each for each in kept if each is not types.NoneType]
+    return Union[tuple(kept)] if real else None  # noqa: UP007 -- built from a tuple
+
+
+def _container(origin: Any, args: Sequence[Any], translate: Translate) -> Any:
+    made = _CONTAINERS[origin]
+    if not args:
+        return dict[str, JsonValue] if made is dict else list[JsonValue] if made is list else made
+    inner = [each if each is Ellipsis else data_type(each, translate) for each in args]
+    return None if any(each is None for each in inner) else made[tuple(inner)]
+
+
+def _has_ranges_of_its_own(annotation: Any) -> bool:
+    return get_origin(annotation) is Annotated
+
+
+def _is_number(annotation: Any) -> bool:
+    members = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else (annotation,)
+    return all(member in {int, float, types.NoneType} for member in members)
+
+
+# What a module may import for type checkers only, and still use in its annotations.
+_ABSTRACT: Final = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
+
+
+def _hints(component: Callable[..., Any]) -> dict[str, Any]:
+    function = component.__init__ if isinstance(component, type) else component
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # names that only a type checker sees
+        return dict(_hints_one_by_one(function))
+
+
+def _hints_one_by_one(function: Any) -> Iterable[tuple[str, Any]]:
+    scope = _ABSTRACT | getattr(inspect.unwrap(function), "__globals__", {})
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        probe = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            yield name, typing.get_type_hints(probe, scope, include_extras=True)[name]
+        except (NameError, TypeError, AttributeError):
+            # Such a type is not data; `object` says so to `data_type`.
+            yield name, object
+
+
+def _meanings(component: Callable[..., Any]) -> dict[str, str]:
+    from docstring_parser import ParseError, parse
+
+    found: dict[str, str] = {}
+    for text in (inspect.getdoc(component), inspect.getdoc(getattr(component, "__init__", None))):
+        if not text:
+            continue
+        try:
+            parsed = parse(text)
+        except ParseError:
+            continue
+        for each in parsed.params:
+            found.setdefault(each.arg_name, " ".join((each.description or "").split()))
+    return found

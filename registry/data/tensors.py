@@ -1,0 +1,112 @@
+"""Tensors from a file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hydrantic import InMemoryData, InMemoryDataHparams, InputPath, InvalidField, Samples, register_data
+
+
+class TensorsHparams(InMemoryDataHparams):
+    """Which file the tensors come from, and how they are split and batched."""
+
+    path: InputPath
+    """File of named tensors: `.npz` as `numpy.savez` writes it, or `.pt` as `torch.save` writes a dictionary."""
+    inputs: str = "inputs"
+    """Name of the tensor that holds the inputs, `(samples, ...)`."""
+    targets: str = "targets"
+    """Name of the tensor that holds the targets: whole numbers `(samples,)` are classes, others are `(samples, values)`."""
+    task: Literal["auto", "multiclass", "binary", "multilabel", "regression"] = "auto"
+    """What is predicted; by default told from the targets: whole numbers are classes, others are a regression."""
+
+
+@register_data("tensors")
+class Tensors(InMemoryData[TensorsHparams]):
+    """Inputs and targets from a `.npz` or `.pt` file; a file that holds anything but tensors is refused, not run.
+
+    Raises:
+        InvalidField: the file or a tensor in it is missing or does not fit.
+    """
+
+    def load(self) -> Samples:
+        """Read the file."""
+        hparams = self.thparams
+        content = read_tensors(hparams.path)
+        inputs = _chosen(content, "inputs", hparams.inputs, hparams.path)
+        targets = _chosen(content, "targets", hparams.targets, hparams.path)
+        if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+            raise InvalidField("targets", f"inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)} do not pair")
+        if len(inputs) == 0:
+            raise InvalidField("path", f"{hparams.path} holds no samples")
+        inputs = inputs.float().reshape(len(inputs), *(inputs.shape[1:] or (1,)))
+        _refuse_not_finite(inputs, "inputs")
+        task = hparams.task if hparams.task != "auto" else task_of(targets)
+        return Samples(inputs=inputs, targets=_as_targets(targets, task), task=task)
+
+
+def read_tensors(path: Path) -> Mapping[str, Tensor]:
+    """The named tensors of a `.npz` or `.pt` file.
+
+    Raises:
+        InvalidField: it is not there, is damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise InvalidField("path", f"there is no file {path}")
+    if path.suffix not in {".npz", ".pt", ".pth"}:
+        raise InvalidField("path", f"{path.name} is neither .npz nor .pt")
+    try:
+        return _read_npz(path) if path.suffix == ".npz" else _read_pt(path)
+    except pickle.UnpicklingError as error:
+        raise InvalidField("path", f"{path} holds more than tensors, which is not loaded") from error
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise InvalidField("path", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _read_npz(path: Path) -> Mapping[str, Tensor]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: torch.from_numpy(archive[name]) for name in archive.files}
+
+
+def _read_pt(path: Path) -> Mapping[str, Tensor]:
+    content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _chosen(content: Mapping[str, Tensor], field: str, name: str, path: Path) -> Tensor:
+    if name not in content:
+        raise InvalidField(field, f"{path.name} has no tensor '{name}'; it has {', '.join(content) or 'none'}")
+    return content[name]
+
+
+def _refuse_not_finite(values: Tensor, field: str) -> None:
+    if not bool(values.isfinite().all()):
+        raise InvalidField(field, "some values are NaN or infinite")
+
+
+def task_of(targets: Tensor) -> Any:
+    """Whole numbers in one column are classes, two of them binary; everything else is a regression."""
+    if targets.is_floating_point() or targets.numel() != len(targets):
+        return "regression"
+    return "binary" if int(targets.max()) <= 1 else "multiclass"
+
+
+def _as_targets(targets: Tensor, task: str) -> Tensor:
+    if task not in {"multiclass", "binary"}:
+        _refuse_not_finite(targets.float(), "targets")
+        return targets.float().reshape(len(targets), -1)
+    classes = targets.reshape(-1).long()
+    if len(classes) != len(targets) or bool((classes != targets.reshape(-1)).any()) or int(classes.min()) < 0:
+        raise InvalidField("targets", "classes must be whole numbers from 0, one for each sample")
+    if task == "binary" and int(classes.max()) > 1:
+        raise InvalidField("targets", f"binary classes must be 0 and 1, but there is a {int(classes.max())}")
+    return classes

@@ -1,0 +1,173 @@
+"""Tests of stopping a run by a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hydrantic.checkpoints import AtomicCheckpointIO, read_checkpoint
+from hydrantic.interrupts import Interrupted, StopSignals
+from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, quiet_trainer
+
+pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]
+
+ROOT = Path(__file__).parent.parent
+
+RUN = """
+import signal, sys, time
+from pathlib import Path
+from hydrantic.checkpoints import AtomicCheckpointIO
+from hydrantic.interrupts import Interrupted, StopSignals
+from tests.tiny import Tiny, batches, quiet_trainer
+
+phase, where = sys.argv[1], Path(sys.argv[2])
+
+class Slow(Tiny):
+    def pause(self, stage):
+        if stage == phase:
+            print("ready", flush=True)
+            time.sleep(0.05)
+
+    def training_step(self, batch, batch_idx):
+        self.pause("training")
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch, batch_idx):
+        self.pause("validation")
+        return super().validation_step(batch, batch_idx)
+
+    def test_step(self, batch, batch_idx):
+        self.pause("test")
+        return super().test_step(batch, batch_idx)
+
+try:
+    with StopSignals(where / "last.ckpt") as stops:
+        if phase == "imports":
+            print("ready", flush=True)
+            time.sleep(60)
+        trainer = quiet_trainer(max_epochs=1 if phase == "test" else 1000, callbacks=[stops],
+                                plugins=[AtomicCheckpointIO()])
+        trainer.fit(Slow(), batches(100), batches(100))
+        trainer.test(Slow(), batches(100), verbose=False)
+except Interrupted as stop:
+    print("stopped", flush=True)
+    sys.exit(stop.exit_code)
+"""
+
+
+def interrupted(phase: str, where: Path, signals: Sequence[signal.Signals]) -> tuple[int, str]:
+    """The exit code and the output of a run that is sent signals in a phase."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", RUN, phase, str(where)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "ready" not in process.stdout.readline():
+            pass
+        for each in signals:
+            process.send_signal(each)
+            time.sleep(0.01)
+        text = process.stdout.read()
+    return process.returncode, text
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_training_stops_after_the_batch_and_saves(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    assert interrupted("training", tmp_path, [number])[0] == code
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert 0 < read_checkpoint(tmp_path / "last.ckpt")["global_step"] < 100
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_validation_stops_and_saves(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    assert interrupted("validation", tmp_path, [number])[0] == code
+    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 100
+
+
+def test_a_signal_in_a_test_stops_and_does_not_touch_the_last_checkpoint(tmp_path: Path) -> None:
+    assert interrupted("test", tmp_path, [signal.SIGTERM])[0] == 143
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_signal_during_imports_stops_at_once(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert interrupted("imports", tmp_path, [signal.SIGINT])[0] == 130
+    assert time.monotonic() - started < 30
+
+
+def test_a_person_is_told_what_happens_and_how_to_stop_at_once(tmp_path: Path) -> None:
+    assert "SIGINT: stopping after this batch; once more to stop at once" in interrupted(
+        "training", tmp_path, [signal.SIGINT]
+    )[1]
+
+
+def test_a_second_signal_stops_at_once_without_saving(tmp_path: Path) -> None:
+    code, text = interrupted("training", tmp_path, [signal.SIGINT, signal.SIGINT])
+    assert code == 130
+    assert "stopped" in text
+    assert os.listdir(tmp_path) == []
+
+
+class SignalAt(Tiny):
+    """Sends its own process a signal in a batch."""
+
+    def __init__(self, stage: str, batch: int, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__()
+        self.when = stage, batch
+        self.number = number
+
+    def _loss(self, batch: list) -> object:  # type: ignore[type-arg,override]
+        return super()._loss(batch)
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        self._signal("training", batch_idx)
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        self._signal("validation", batch_idx)
+        return super().validation_step(batch, batch_idx)
+
+    def _signal(self, stage: str, batch: int) -> None:
+        if (stage, batch) == self.when:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("stage", "batch"), [("training", 1), ("training", 3), ("validation", 1), ("validation", 3)])
+def test_training_continues_from_where_a_signal_stopped_it(tmp_path: Path, stage: str, batch: int) -> None:
+    last = tmp_path / "last.ckpt"
+    with pytest.raises(Interrupted), StopSignals(last) as stops:
+        trainer = quiet_trainer(max_epochs=3, callbacks=[stops], plugins=[AtomicCheckpointIO()])
+        trainer.fit(SignalAt(stage, batch), batches(), batches())
+    resumed = quiet_trainer(max_epochs=3, plugins=[AtomicCheckpointIO()])
+    with pytest.warns(UserWarning, match="before the epoch ended") if (stage, batch) == ("training", 1) else nothing():
+        resumed.fit(Tiny(), batches(), batches(), ckpt_path=last)
+    assert (resumed.global_step, resumed.current_epoch) == (12, 3)
+
+
+def test_a_signal_in_the_last_batch_is_not_lost(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="SIGINT"), StopSignals(tmp_path / "last.ckpt") as stops:
+        trainer = quiet_trainer(max_epochs=1, callbacks=[stops])
+        trainer.fit(Tiny(), batches(), batches())
+        stops._in_loops = True
+        os.kill(os.getpid(), signal.SIGINT)
+        stops.raise_if_received()
+
+
+def test_the_handlers_are_restored(tmp_path: Path) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with StopSignals(tmp_path / "last.ckpt") as stops:
+        quiet_trainer(max_epochs=1, callbacks=[stops]).fit(Tiny(), batches(), batches())
+        assert signal.getsignal(signal.SIGINT) not in before
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_no_component_can_swallow_an_interruption() -> None:
+    assert not issubclass(Interrupted, Exception | KeyboardInterrupt | SystemExit)
