@@ -6,7 +6,6 @@ import functools
 import inspect
 import sys
 import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from hydrantic.hparams import AutoField, Hparams
 from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
 from hydrantic.problems import Problems
 from hydrantic.registries import BrokenComponent, Entry, UnknownName, registry
-from hydrantic.signature import derive_hparams
+from hydrantic.signature import derive_hparams, hints_of
 from hydrantic.source import KeyPath, Source
 
 C = TypeVar("C")
@@ -198,8 +197,7 @@ def generic_hparams(component: Any) -> type[Hparams] | None:
 def _hparams_argument(component: Any) -> type[Hparams] | None:
     if "hparams" not in _parameters(component):
         return None
-    function = component.__init__ if isinstance(component, type) else component
-    hint = typing.get_type_hints(function).get("hparams")
+    hint = hints_of(component).get("hparams")
     return hint if isinstance(hint, type) and issubclass(hint, Hparams) else None
 
 

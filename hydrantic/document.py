@@ -13,7 +13,8 @@ import yaml
 
 from hydrantic.problems import Problems
 from hydrantic.scalars import Scalar, parse_scalar
-from hydrantic.source import DEFAULT, KeyPath, Source
+from hydrantic.source import DEFAULT, KeyPath, Source, display
+from hydrantic.suggestions import nearest
 
 CODE_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
 """Keys by which Hydra would import and call what a file names; refused wherever they stand."""
@@ -286,7 +287,7 @@ def read_text(file: Path, limits: Limits, problems: Problems) -> str | None:
     try:
         code = _unreadable(file)
         if code is not None:
-            problems.add(code, Source(file))
+            problems.add(code, Source(file), **({"near": _near(file)} if code == "file-missing" else {}))
             return None
         with file.open("rb") as stream:
             data = stream.read(limits.bytes + 1)
@@ -297,6 +298,15 @@ def read_text(file: Path, limits: Limits, problems: Problems) -> str | None:
         problems.add("limit", Source(file), what="bytes", allowed=limits.bytes)
         return None
     return _decoded(data, file, problems)
+
+
+def _near(file: Path) -> str | None:
+    """The YAML file beside a missing one whose name is nearest to it."""
+    if not file.parent.is_dir():
+        return None
+    names = [each.name for each in file.parent.iterdir() if each.suffix in {".yaml", ".yml"}]
+    found = nearest(file.name, names)
+    return None if found is None else display(file.parent / found)
 
 
 def _unreadable(file: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ from hydrantic.rundir import terminal
 _SECONDS_BETWEEN_REDRAWS: Final = 0.1
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SHOWN_METRICS: Final = 4
-_FORMAT: Final = "{l_bar}{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+_COLUMNS: Final = 100
+_FORMAT: Final = "{desc} {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_noinv_fmt} {remaining} left{postfix}"
+_FORMAT_WITHOUT_END: Final = "{desc} {n_fmt} {rate_noinv_fmt} {elapsed}{postfix}"
 
 
 class Progress(ProgressBar):
@@ -157,8 +160,8 @@ class Progress(ProgressBar):
 
     def _line(self, total: float | None, *, initial: int = 0, leave: bool, description: str = "") -> tqdm[Any]:
         return tqdm(
-            total=total, initial=initial, leave=leave, desc=description or None, file=self.stream, dynamic_ncols=True,
-            mininterval=0, miniters=1, smoothing=0, unit="step", bar_format=_FORMAT,
+            total=total, initial=initial, leave=leave, desc=description or None, file=self.stream, **_width(self.stream),
+            mininterval=0, miniters=1, smoothing=0, unit=" steps", bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
         )  # fmt: skip
 
     def _start_phase(self, name: str, batches: Any) -> None:
@@ -209,6 +212,15 @@ class Progress(ProgressBar):
         steps = f"{self._done} steps, {rate:.3g}/s"
         parts = (f"epoch {_of(epochs, trainer.max_epochs)}", steps, _words(self._metrics))
         print("  ".join(part for part in parts if part), file=self._stream or sys.stderr)
+
+
+def _width(stream: TextIO) -> dict[str, Any]:
+    try:
+        columns, rows = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return {"ncols": _COLUMNS}
+    # On a terminal that does not know its size, tqdm would draw nothing.
+    return {"dynamic_ncols": True} if columns and rows else {"ncols": columns or _COLUMNS}
 
 
 def _total_batches(trainer: pl.Trainer) -> float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.blueprint import groups
 from hydrantic.compose import compose
@@ -136,6 +138,7 @@ class _Execution:
         record = self._record()
         with ExitStack() as stack:
             stack.enter_context(recording(self.directory.log_file))
+            stack.enter_context(_without_chatter())
             try:
                 return self._train(stack, record, test=test)
             except Interrupted:
@@ -220,6 +223,31 @@ class _Execution:
             f"the run failed: {message}\n  at {display(Path(where.filename))}:{where.lineno}\n"
             f"run: {display(self.directory.path)} (log.txt has the traceback)"
         )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep from the person what Lightning says to every run, and what is not theirs to mend."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    with warnings.catch_warnings():
+        for words, category in _BESIDE_THE_POINT:
+            warnings.filterwarnings("ignore", words, category)
+        for each in loggers:
+            each.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)
+
+
+_BESIDE_THE_POINT: Final[tuple[tuple[str, type[Warning]], ...]] = (
+    ("The '.*_dataloader' does not have many workers", UserWarning),  # data in memory needs none
+    ("The number of training batches .* is smaller than the logging interval", UserWarning),  # logged once per epoch
+    ("`isinstance\\(treespec, LeafSpec\\)` is deprecated", Warning),  # Lightning's own call of torch
+    ("Checkpoint directory .* exists and is not empty", UserWarning),  # the run's own
+)
 
 
 def best_checkpoint(assembly: Assembly) -> Path | None:

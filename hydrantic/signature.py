@@ -47,7 +47,7 @@ def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], tra
         RegistrationError: a required argument has a type that a blueprint cannot hold.
     """
     meanings = _meanings(component)
-    hints = _hints(component)
+    hints = hints_of(component)
     derived: dict[str, Any] = {}
     for parameter in inspect.signature(component).parameters.values():
         if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
@@ -165,7 +165,8 @@ def _is_number(annotation: Any) -> bool:
 _ABSTRACT: Final = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
 
 
-def _hints(component: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(component: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a constructor's or function's arguments; `object` for those that cannot be evaluated."""
     function = component.__init__ if isinstance(component, type) else component
     try:
         return typing.get_type_hints(function, include_extras=True)

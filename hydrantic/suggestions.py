@@ -18,13 +18,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[starting[0]] if len(starting) == 1 else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about an unknown name: the nearest known one, or all of them where they are few."""
+def did_you_mean(name: str, known: Iterable[str], there_are: str = "there are") -> str:
+    """What to add to a message about an unknown name: the nearest known one, or else some of them."""
     names = tuple(known)
     near = nearest(name, names)
     if near is not None:
         return f"; did you mean '{near}'?"
     if not names:
-        return "; there is none"
+        return "; there are none"
     shown = ", ".join(sorted(names)[:12])
-    return f"; there is {shown}{', ...' if len(names) > 12 else ''}"
+    return f"; {there_are} {shown}{', ...' if len(names) > 12 else ''}"

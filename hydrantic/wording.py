@@ -35,7 +35,13 @@ def suggestion(problem: Problem) -> str | None:
 
 def report(problems: Sequence[Problem], texts: Mapping[Path, str] | None = None) -> str:
     """All problems with their places, ready for the terminal; `texts` supplies excerpts that are not on disk."""
-    return "\n".join([_headline(problems), "", *(_paragraph(problem, texts or {}) for problem in problems)])
+    in_order = sorted(problems, key=_place)
+    return "\n".join([_headline(in_order), "", *(_paragraph(problem, texts or {}) for problem in in_order)])
+
+
+def _place(problem: Problem) -> tuple[bool, str, int, int]:
+    source = problem.source
+    return source.file is None, str(source.file or ""), source.line, source.column
 
 
 def _headline(problems: Sequence[Problem]) -> str:
@@ -80,7 +86,7 @@ def _value(kind: str, facts: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"{facts['owner']} needs the field '{facts['field']}'"
     if kind in _LIMITS:
-        return _LIMITS[kind].format(**limits)
+        return _LIMITS[kind].format(**{name: _number(each) for name, each in limits.items()})
     if kind == "literal_error":
         return f"must be {_or(str(limits['expected']))}, not {_shown(value)}"
     for name, words in _TYPES.items():
@@ -103,6 +109,10 @@ _LIMITS: Final = {
     "too_long": "must have at most {max_length} elements, not {actual_length}",
     "finite_number": "must be a finite number",
 }
+
+
+def _number(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _hint(wanted: str, value: Any) -> str:
@@ -135,7 +145,7 @@ def _or(expected: str) -> str:
 
 
 def _unknown_field(facts: Mapping[str, Any]) -> str:
-    return f"{facts['owner']} has no field '{facts['field']}'{did_you_mean(str(facts['field']), facts['known'])}"
+    return f"{facts['owner']} has no field '{facts['field']}'{did_you_mean(str(facts['field']), facts['known'], 'it has')}"
 
 
 def _unknown_name(facts: Mapping[str, Any]) -> str:
@@ -143,9 +153,7 @@ def _unknown_name(facts: Mapping[str, Any]) -> str:
     kind = {"metrics": "metric", "callbacks": "callback", "loggers": "logger"}.get(kind, kind)
     beside = facts.get("beside")
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
-    article = "no" if kind == "data" else f"no {kind}"
-    noun = f"{article} is called" if kind != "data" else "no data is called"
-    return f"{noun} '{facts['name']}'{did_you_mean(str(facts['name']), facts['known'])}{hint}"
+    return f"no {kind} is called '{facts['name']}'{did_you_mean(str(facts['name']), facts['known'])}{hint}"
 
 
 def _limit(facts: Mapping[str, Any]) -> str:
@@ -158,8 +166,8 @@ def _limit(facts: Mapping[str, Any]) -> str:
     }.get(str(facts["what"]), f"at most {allowed} {facts['what']}")
 
 
-def _file_missing(facts: Mapping[str, Any]) -> str:
-    return "there is no such file"
+def _other_file(facts: Mapping[str, Any]) -> str:
+    return f"; did you mean {facts['near']}?" if facts.get("near") else ""
 
 
 def _contradiction(facts: Mapping[str, Any]) -> str:
@@ -193,7 +201,7 @@ Words = Callable[[Mapping[str, Any]], str]
 
 _WORDS: Final[Mapping[str, Words]] = {
     # the file
-    "file-missing": _file_missing,
+    "file-missing": lambda f: "there is no such file" + _other_file(f),
     "file-is-folder": lambda f: "is a folder; name a YAML file in it",
     "file-not-regular": lambda f: "is not a regular file",
     "file-unreadable": lambda f: f"cannot be read: {f['reason']}",
