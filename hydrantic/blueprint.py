@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import BeforeValidator, JsonValue, StringConstraints
 
 from hydrantic.hparams import Hparam, Hparams
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
@@ -17,6 +17,17 @@ Block = JsonValue
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 """What a metric, callback or logger is called in this blueprint."""
+
+
+def _nothing_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Mapped = Annotated[dict[str, JsonValue], BeforeValidator(_nothing_is_empty)]
+"""A mapping; a key with nothing behind it is an empty one."""
+
+Labelled = Annotated[dict[Label, Block], BeforeValidator(_nothing_is_empty)]
+"""Component blocks by label."""
 
 
 class Wiring(Hparams):
@@ -56,7 +67,7 @@ class Blueprint(Hparams):
     """The model or network."""
     loss: Block = None
     """The loss; a model that computes its own has none here."""
-    metrics: dict[Label, Block] = Hparam(default_factory=dict)
+    metrics: Labelled = Hparam(default_factory=dict)
     """Metrics by label; the label is the metric's name unless the block says otherwise."""
     optimizer: Block = "adam"
     """The optimizer."""
@@ -66,15 +77,15 @@ class Blueprint(Hparams):
     """Which states of the training are kept; null keeps none."""
     early_stopping: EarlyStoppingHparams | None = None
     """When training stops early; never by default."""
-    callbacks: dict[Label, Block] = Hparam(default_factory=dict)
+    callbacks: Labelled = Hparam(default_factory=dict)
     """Further callbacks by label."""
-    loggers: dict[Label, Block] = Hparam(default_factory=lambda: {"wandb": {}, "csv": {}})
+    loggers: Labelled = Hparam(default_factory=lambda: {"wandb": {}, "csv": {}})
     """Loggers by label; metrics.csv is always written."""
-    trainer: dict[str, JsonValue] = Hparam(default_factory=dict)
+    trainer: Mapped = Hparam(default_factory=dict)
     """Arguments of `lightning.Trainer`."""
     objective: Objective | None = None
     """What a sweep optimises; the checkpoint's monitor by default."""
-    vars: dict[str, JsonValue] = Hparam(default_factory=dict)
+    vars: Mapped = Hparam(default_factory=dict)
     """Free values for `${vars.name}`."""
 
 

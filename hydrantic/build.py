@@ -15,6 +15,7 @@ from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
 from hydrantic.components import Component
 from hydrantic.errors import BlueprintError, HydranticError, InvalidField
 from hydrantic.facts import Facts
+from hydrantic.lean import NoProfiler, without_empty_hooks
 from hydrantic.metrics_csv import MetricsCsv
 from hydrantic.model.hparams import ModelHparams, OptimizerHparams, SchedulerHparams
 from hydrantic.model.model import STAGES, Composition, Model
@@ -78,17 +79,18 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     shows_progress = arguments.pop("enable_progress_bar") is not False
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
+    own = [*_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks]
     trainer = Trainer(
-        **arguments,
+        **arguments | {"profiler": arguments["profiler"] or NoProfiler()},
         logger=loggers(plan, directory),
-        callbacks=[*chosen, *_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks],
+        callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=plan.blueprint.checkpoint is not None or None,
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
-    return Assembly(plan, drafted.data, drafted.model, trainer)
+    return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
 
 
 def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:

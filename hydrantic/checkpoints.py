@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import lightning.pytorch as pl
 import torch
@@ -20,31 +20,15 @@ from torch import Tensor
 from hydrantic.errors import HydranticError, InvalidField
 from hydrantic.rundir import replacing
 
+if TYPE_CHECKING:
+    from hydrantic.model.hparams import CheckpointHparams
+
 _FIELD: Final = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _SHARE_OF_SAVING: Final = 0.05
 
 
 class CheckpointError(HydranticError):
     """A checkpoint cannot be written, or is none that can be read."""
-
-
-class CheckpointHparams(Protocol):
-    """The fields of a blueprint's `checkpoint` block that `checkpoint_callback` reads."""
-
-    @property
-    def filename(self) -> str | None: ...
-    @property
-    def monitor(self) -> str | None: ...
-    @property
-    def mode(self) -> Literal["min", "max"]: ...
-    @property
-    def save_top_k(self) -> int: ...
-    @property
-    def save_last(self) -> bool: ...
-    @property
-    def every_n_epochs(self) -> int: ...
-    @property
-    def save_weights_only(self) -> bool: ...
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -151,7 +151,7 @@ def split_indices(sizes: Sequence[int], samples: int, seed: int, classes: Tensor
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
     if classes is not None:
         order = order[_spread(classes[order]).argsort(stable=True)]
-    return tuple(order[: sum(sizes)].split(list(sizes)))
+    return torch.split(order[: sum(sizes)], list(sizes))
 
 
 def _spread(classes: Tensor) -> Tensor:
@@ -291,7 +291,7 @@ class BatchLoader:
 
     def _shuffled(self, start: int) -> Iterator[Batch]:
         inputs, targets = self.inputs, self.targets
-        parts = self.order().to(inputs.device).split(self.batch_size)
+        parts = torch.split(self.order().to(inputs.device), self.batch_size)
         for part in parts[start : len(self)]:
             yield inputs.index_select(0, part), targets.index_select(0, part)
 
@@ -312,7 +312,9 @@ class BatchLoader:
             # A share that is one sample smaller can fill one batch less; it is cut into smaller batches instead.
             batches = list(zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True))
         else:
-            batches = list(zip(inputs.split(self.batch_size), targets.split(self.batch_size), strict=True))
+            batches = list(
+                zip(torch.split(inputs, self.batch_size), torch.split(targets, self.batch_size), strict=True)
+            )
         yield from batches[start:count]
 
     def _own_range(self) -> tuple[int, int]:

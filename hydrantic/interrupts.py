@@ -116,7 +116,7 @@ class StopSignals(pl.Callback):
         """Save the state of an interrupted fit."""
         stopping = isinstance(exception, Interrupted | SIGTERMException) and self._count <= 1
         if stopping and self.last is not None and _has_trained(trainer):
-            trainer.save_checkpoint(self.last)
+            trainer.save_checkpoint(self.last, weights_only=False)
         self._leave_loops()
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
-from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+from tqdm import tqdm
 
 from hydrantic.rundir import terminal
 
@@ -160,8 +160,9 @@ class Progress(ProgressBar):
 
     def _line(self, total: float | None, *, initial: int = 0, leave: bool, description: str = "") -> tqdm[Any]:
         return tqdm(
-            total=total, initial=initial, leave=leave, desc=description or None, file=self.stream, **_width(self.stream),
-            mininterval=0, miniters=1, smoothing=0, unit=" steps", bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
+            total=total, initial=initial, leave=leave, desc=description or None, file=self.stream, mininterval=0,
+            miniters=1, smoothing=0, unit=" steps", bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
+            **_width(self.stream),
         )  # fmt: skip
 
     def _start_phase(self, name: str, batches: Any) -> None:
@@ -186,7 +187,7 @@ class Progress(ProgressBar):
     def _redraw(self) -> None:
         if self._bar is not None:
             self._bar.n = self._done
-            self._bar.set_description_str(" ".join((self._epoch, self._phase_name)).strip(), refresh=False)
+            self._bar.set_description_str(f"{self._epoch} {self._phase_name}".strip(), refresh=False)
             self._bar.set_postfix_str(_words(self._metrics), refresh=False)
             self._bar.refresh()
         if self._phase is not None:
@@ -245,4 +246,10 @@ def _shown(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _words(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    """The metrics as short as they stay clear: the stage is named once."""
+    words, stage_before = [], ""
+    for name, value in metrics.items():
+        stage, _, label = name.rpartition("/")
+        words.append(f"{label if stage == stage_before else name.replace('/', ' ')} {value:.4g}")
+        stage_before = stage
+    return "  ".join(words)

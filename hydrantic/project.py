@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydrantic import registries
@@ -91,7 +92,7 @@ def _is_project(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A `@register_*` decorator found in the text of a module."""
+    """A `register_*("name")` found in the text of a module."""
 
     kind: str
     name: str
@@ -138,10 +139,9 @@ class ProjectShelf:
             self.broken[file] = f"{type(error).__name__}: {error}"
             return
         module = self.module_name(file)
-        for node in ast.walk(tree):
-            for call in getattr(node, "decorator_list", ()):
-                for kind, name in _registered(call):
-                    yield Definition(kind, name, module, Source(file, call.lineno, call.col_offset + 1))
+        for call in ast.walk(tree):
+            for kind, name in _registered(call):
+                yield Definition(kind, name, module, Source(file, call.lineno, call.col_offset + 1))
 
     def names(self, kind: str) -> Iterable[str]:
         """The names that the shelf's modules register."""
@@ -195,8 +195,9 @@ def _literal_name(call: ast.Call) -> str | None:
 
 
 def _registered(call: ast.AST) -> Iterator[tuple[str, str]]:
-    kind = _decorator_kind(call)
-    if kind is None or not isinstance(call, ast.Call) or (name := _literal_name(call)) is None:
+    if not isinstance(call, ast.Call) or (kind := _decorator_kind(call)) is None:
+        return
+    if (name := _literal_name(call)) is None:
         return
     yield kind, name
     for keyword in call.keywords:
@@ -226,9 +227,18 @@ def open_shelf(folder: Path) -> ProjectShelf:
     if not stock:
         _refuse_other_registry(folder)
         _put_on_path(str(folder.parent))
+        _claim_name(folder)
     _open.append(ProjectShelf(folder, "hydrantic.registry" if stock else "registry"))
     registries.add_shelf(_open[0])
     return _open[0]
+
+
+def _claim_name(folder: Path) -> None:
+    """Make `registry` mean this folder, also where it has no `__init__.py` and a package of that name lies elsewhere."""
+    if "registry" not in sys.modules and not (folder / "__init__.py").is_file():
+        package = ModuleType("registry")
+        package.__path__ = [str(folder)]
+        sys.modules["registry"] = package
 
 
 def _put_on_path(place: str) -> None:

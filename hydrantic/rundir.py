@@ -177,7 +177,7 @@ def _shortened(name: str) -> str:
 
 def _make_exclusively(folder: Path) -> Path:
     while True:
-        path = folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"  # the person's own clock
+        path = folder / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{secrets.token_hex(2)}"
         try:
             path.mkdir()
         except FileExistsError:
@@ -351,7 +351,7 @@ def _git(folder: Path, *arguments: str) -> list[str]:
     # Without optional locks a run never disturbs a git command that the person runs meanwhile.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(  # fixed arguments
+        done = subprocess.run(  # noqa: S603 -- fixed arguments
             command, capture_output=True, text=True, timeout=_GIT_TIMEOUT, stdin=subprocess.DEVNULL, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -437,6 +437,10 @@ def _stream_handlers() -> list[logging.StreamHandler[Any]]:
     return [h for h in handlers.values() if isinstance(h, logging.StreamHandler)]
 
 
+def _is_redraw(text: str) -> bool:
+    return text.startswith("\r") and not text.endswith("\n")
+
+
 class _Tee:
     """A text stream that also writes what it gets to a file; everything else it leaves to the stream."""
 
@@ -445,7 +449,7 @@ class _Tee:
         self._file = file
 
     def write(self, text: str) -> int:
-        if not self._file.closed:
+        if not self._file.closed and not _is_redraw(text):
             self._file.write(_CONTROL.sub("", text))
         return self._stream.write(text)
 

@@ -8,13 +8,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hydrantic.registry import wandb_start
-from hydrantic.registry.wandb_start import Start
-
 from hydrantic import Hparam, Hparams, InvalidField, UsageError, register_logger
+
+from . import wandb_start
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+
+    from .wandb_start import Start
 
 ServerAddress = Annotated[str, Hparam(pattern=r"^https?://[^@\s]+$")]
 """The http(s) address of a server that you run; without credentials, which belong into the environment."""
@@ -59,7 +60,7 @@ def wandb(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) -> L
         from lightning.pytorch.loggers.logger import DummyLogger
 
         return DummyLogger()
-    from hydrantic.registry.wandb_logger import RunLogger
+    from .wandb_logger import RunLogger
 
     return RunLogger(start.take())
 
@@ -156,7 +157,7 @@ def mlflow(hparams: MLFlowHparams, run_dir: Path, run_name: str, run_id: str) ->
     _require("mlflow", "pip install mlflow-skinny")
     # MLflow 3 asks for this before it writes files; its databases would need packages that mlflow-skinny leaves out.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    from hydrantic.registry.mlflow_logger import RunLogger
+    from .mlflow_logger import RunLogger
 
     files = (run_dir / "mlflow").absolute().as_uri()
     return RunLogger(

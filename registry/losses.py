@@ -29,7 +29,11 @@ def paired(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _refuse_other_than_classes(outputs: Tensor, targets: Tensor) -> None:
-    if targets.ndim != outputs.ndim - 1 or outputs.shape[0] != targets.shape[0] or outputs.shape[2:] != targets.shape[1:]:
+    if (
+        targets.ndim != outputs.ndim - 1
+        or outputs.shape[0] != targets.shape[0]
+        or outputs.shape[2:] != targets.shape[1:]
+    ):
         raise ValueError(
             f"outputs {tuple(outputs.shape)} must be (batch, classes) and targets {tuple(targets.shape)} class indices "
             "(batch,)"

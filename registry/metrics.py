@@ -91,7 +91,9 @@ class Accuracy(_OverEpoch):
         super().__init__()
         size = _size(task, num_classes, num_labels)
         if top_k > 1 and (task != "multiclass" or top_k >= size):
-            raise InvalidField("top_k", f"must be below the number of classes, {size}, and 1 unless these are exclusive")
+            raise InvalidField(
+                "top_k", f"must be below the number of classes, {size}, and 1 unless these are exclusive"
+            )
         self.top_k = top_k
         self.average = average
         self.task: ClassTask = task
@@ -336,11 +338,12 @@ def _joined(chunks: Any) -> Tensor:
 
 def area(scores: Tensor, positive: Tensor) -> Tensor:
     """The area under the ROC curve of scores `(samples,)`, equal ones counting half; NaN without both kinds."""
-    _, level, counts = scores.unique(return_inverse=True, return_counts=True)
+    _, level, counts = torch.unique(scores, return_inverse=True, return_counts=True)
     ranks = (counts.cumsum(0) - (counts - 1) / 2)[level].double()
     right = positive.sum().double()
     above = ranks[positive].sum() - right * (right + 1) / 2
-    return (above / (right * (len(scores) - right))).float()
+    found: Tensor = above / (right * (len(scores) - right))
+    return found.float()
 
 
 class _OfNumbers(_OverEpoch):

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 if TYPE_CHECKING:
-    from hydrantic.registry.wandb_start import Start
+    from .wandb_start import Start
 
 _EXIT_CODES: Final = {"finished": 0, "failed": 1, "interrupted": 130}
 _STEP: Final = "trainer/global_step"

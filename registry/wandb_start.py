@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import netrc
 import os
+import shutil
 import socket
 import sys
 import urllib.request
@@ -75,16 +76,23 @@ class Start:
 
     def _started_online(self) -> Any:
         reachable = _beside(_server_answers)
-        import wandb  # noqa: F401  # meanwhile
+        import wandb  # meanwhile
 
         if not reachable():
             return self._fall_back(f"{_host(server())} cannot be reached")
+        before = self._folders()
         try:
             run = self._init("online")
         except Exception as error:  # noqa: BLE001 -- whatever keeps W&B from starting must not keep the run from training
+            wandb.teardown()  # W&B's service would refuse the id of a run that it failed to start
+            for folder in self._folders() - before:
+                shutil.rmtree(folder, ignore_errors=True)
             return self._fall_back(_first_line(error))
         self.notices.append(f"this run is shown at {run.url}")
         return run
+
+    def _folders(self) -> set[Path]:
+        return set((self.run_dir / "wandb").glob("run-*"))
 
     def _fall_back(self, reason: str) -> Any:
         folder = self.run_dir / "wandb"
@@ -120,9 +128,8 @@ def begin(run_dir: Path, arguments: Mapping[str, Any], *, wants_online: bool) ->
     online = wants_online and has_key()
     start = Start(run_dir, arguments, online=online)
     if wants_online and not online:
-        start.notices.append(
-            f"no API key, so this run is recorded offline in {run_dir / 'wandb'} (`wandb login` puts the next one online)"
-        )
+        folder = run_dir / "wandb"
+        start.notices.append(f"no API key, so recording offline in {folder} (`wandb login` puts the next run online)")
     start.say()
     _begun[run_dir] = start
     return start

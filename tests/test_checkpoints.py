@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import resource
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -23,25 +21,13 @@ from hydrantic.checkpoints import (
     read_checkpoint,
 )
 from hydrantic.errors import InvalidField
-from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, quiet_trainer
+from hydrantic.model.hparams import CheckpointHparams
+from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, names, quiet_trainer
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]
 
 
-@dataclass
-class Choice:
-    """The fields of a blueprint's `checkpoint` block."""
-
-    filename: str | None = None
-    monitor: str | None = "validation/loss"
-    mode: Literal["min", "max"] = "min"
-    save_top_k: int = 1
-    save_last: bool = True
-    every_n_epochs: int = 1
-    save_weights_only: bool = False
-
-
-def fit(folder: Path, choice: Choice, epochs: int = 3, **arguments: Any) -> tuple[Any, RunCheckpoint]:
+def fit(folder: Path, choice: CheckpointHparams, epochs: int = 3, **arguments: Any) -> tuple[Any, RunCheckpoint]:
     torch.manual_seed(0)
     callback = checkpoint_callback(choice, folder)
     plugins = [AtomicCheckpointIO()]
@@ -62,7 +48,7 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     loaded = read_checkpoint(saved(tmp_path))
     assert loaded["epoch"] == 3
     assert torch.equal(loaded["state_dict"]["w"], torch.arange(1000.0))
-    assert os.listdir(tmp_path) == ["a.ckpt"]
+    assert names(tmp_path) == ["a.ckpt"]
 
 
 def test_a_full_disk_is_an_error_and_leaves_the_file_before(tmp_path: Path) -> None:
@@ -76,7 +62,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_file_before(tmp_path: Path) -> N
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.ckpt"]
+    assert names(tmp_path) == ["a.ckpt"]
 
 
 def test_a_permission_error_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +72,7 @@ def test_a_permission_error_is_not_swallowed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(CheckpointError, match="Permission denied"):
         saved(tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_checkpoint_that_was_cut_off_is_refused(tmp_path: Path) -> None:
@@ -155,16 +141,16 @@ def test_a_name_with_a_metric_that_nothing_logs_is_an_error_and_not_zero() -> No
 @pytest.mark.parametrize("filename", ["../{epoch}", "a/b", "a\\b"])
 def test_a_name_with_folders_is_refused(tmp_path: Path, filename: str) -> None:
     with pytest.raises(InvalidField, match="filename"):
-        checkpoint_callback(Choice(filename=filename), tmp_path)
+        checkpoint_callback(CheckpointHparams(filename=filename), tmp_path)
 
 
 def test_several_checkpoints_need_a_monitor(tmp_path: Path) -> None:
     with pytest.raises(InvalidField, match="save_top_k"):
-        checkpoint_callback(Choice(monitor=None, save_top_k=3), tmp_path)
+        checkpoint_callback(CheckpointHparams(monitor=None, save_top_k=3), tmp_path)
 
 
 def test_a_fit_keeps_the_best_checkpoints_with_their_values(tmp_path: Path) -> None:
-    _, callback = fit(tmp_path, Choice(save_top_k=2))
+    _, callback = fit(tmp_path, CheckpointHparams(save_top_k=2))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 3
     assert all(re.fullmatch(r"epoch=0[12]-validation_loss=0\.\d+\.ckpt|last\.ckpt", name) for name in names)
@@ -172,30 +158,30 @@ def test_a_fit_keeps_the_best_checkpoints_with_their_values(tmp_path: Path) -> N
 
 
 def test_the_last_checkpoint_is_of_the_last_step_though_another_is_the_best(tmp_path: Path) -> None:
-    trainer, callback = fit(tmp_path, Choice(mode="max"))
+    trainer, callback = fit(tmp_path, CheckpointHparams(mode="max"))
     assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == trainer.global_step == 12
     assert read_checkpoint(callback.best_model_path)["global_step"] == 4
 
 
 def test_the_last_checkpoint_is_saved_without_validation_and_within_an_epoch(tmp_path: Path) -> None:
-    trainer, _ = fit(tmp_path, Choice(save_top_k=0), max_steps=6, limit_val_batches=0)
+    trainer, _ = fit(tmp_path, CheckpointHparams(save_top_k=0), max_steps=6, limit_val_batches=0)
     assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == trainer.global_step == 6
-    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert names(tmp_path) == ["last.ckpt"]
 
 
 def test_a_last_checkpoint_that_equals_the_best_shares_its_file(tmp_path: Path) -> None:
-    _, callback = fit(tmp_path, Choice())
+    _, callback = fit(tmp_path, CheckpointHparams())
     assert callback.last.samefile(callback.best_model_path)
 
 
 def test_without_save_last_there_is_none(tmp_path: Path) -> None:
-    fit(tmp_path, Choice(save_last=False))
+    fit(tmp_path, CheckpointHparams(save_last=False))
     assert not (tmp_path / "last.ckpt").exists()
 
 
 def test_training_continues_from_the_last_checkpoint(tmp_path: Path) -> None:
-    fit(tmp_path, Choice(), epochs=1)
-    callback = checkpoint_callback(Choice(), tmp_path / "resumed")
+    fit(tmp_path, CheckpointHparams(), epochs=1)
+    callback = checkpoint_callback(CheckpointHparams(), tmp_path / "resumed")
     trainer = quiet_trainer(
         max_epochs=3, enable_checkpointing=True, callbacks=[callback], plugins=[AtomicCheckpointIO()]
     )

@@ -46,7 +46,7 @@ def test_a_terminal_shows_epoch_steps_and_validation_metrics() -> None:
     line = last_drawn(fit(Terminal(), max_epochs=3))
     assert "epoch 3/3" in line
     assert "12/12" in line
-    assert "validation/loss" in line
+    assert "validation loss" in line
 
 
 def test_a_terminal_shows_one_line_for_the_whole_fit() -> None:
@@ -63,7 +63,7 @@ def test_the_line_is_redrawn_by_time_and_not_by_step() -> None:
 def test_a_pipe_gets_one_plain_line_per_epoch() -> None:
     lines = fit(io.StringIO(), max_epochs=3).splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert all("validation/loss" in line and "\r" not in line for line in lines)
+    assert all("validation loss" in line and "\r" not in line for line in lines)
 
 
 def test_a_pipe_gets_no_more_than_a_line_every_few_seconds_and_the_last() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from hydrantic.errors import UsageError
 from hydrantic.rundir import RunDirectory, RunRecord, git_state, recording, runs_root, terminal, write_atomically
+from tests.tiny import names
 
 WRITE_FOR_EVER = """
 import sys
@@ -48,7 +49,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_atomically(file, "first")
     write_atomically(file, b"second")
     assert file.read_text("utf-8") == "second"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert names(tmp_path) == ["file.txt"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     with pytest.raises(OSError, match="No space"):
         write_atomically(file, "new")
     assert file.read_text("utf-8") == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert names(tmp_path) == ["file.txt"]
 
 
 def test_a_record_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_root_that_cannot_be_written_names_the_way_out_and_leaves_nothing(tmp_
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UsageError, match=r"file/runs.*--runs DIR.*HYDRANTIC_RUNS"):
         RunDirectory.create(tmp_path / "file" / "runs", "name")
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
@@ -140,7 +141,9 @@ def test_a_record_tells_how_the_run_went(tmp_path: Path) -> None:
     assert fields["metrics"] == {"test/accuracy": 0.97}
     assert fields["best_checkpoint"] == "checkpoints/best.ckpt"
     assert re.fullmatch(r"[0-9a-f]{64}", fields["components"]["model/mlp"])
-    assert fields["started"].endswith("Z") and fields["seconds"] >= 0 and fields["pid"] == os.getpid()
+    assert fields["started"].endswith("Z")
+    assert fields["seconds"] >= 0
+    assert fields["pid"] == os.getpid()
     assert fields["versions"].keys() == {"python", "torch", "lightning", "hydrantic", "numpy"}
 
 
@@ -212,6 +215,14 @@ def test_what_is_drawn_on_the_terminal_is_not_in_the_log(tmp_path: Path, capsys:
         terminal().write("\r 10%")
     assert (tmp_path / "log.txt").read_text("utf-8") == ""
     assert "10%" in capsys.readouterr().err
+
+
+def test_the_redraws_of_another_progress_bar_are_not_in_the_log(tmp_path: Path) -> None:
+    with recording(tmp_path / "log.txt"):
+        for percent in (10, 20):
+            sys.stderr.write(f"\r {percent}%")
+        print("done")
+    assert (tmp_path / "log.txt").read_text("utf-8") == "done\n"
 
 
 def test_the_streams_are_restored_when_the_run_fails(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
@@ -56,3 +58,8 @@ def quiet_trainer(**arguments: object) -> pl.Trainer:
     """A trainer on the CPU that shows and writes nothing by itself."""
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     return pl.Trainer(**(quiet | {"enable_checkpointing": False, "num_sanity_val_steps": 0} | arguments))  # type: ignore[arg-type]
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())

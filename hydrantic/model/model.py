@@ -93,6 +93,10 @@ class Model(LightningModule, Generic[H]):
         """One step of the test."""
         return self._step("test", batch)
 
+    # Lightning asks for the signature in every step; found here, it need not be worked out each time.
+    for _of_stage in (training_step, validation_step, test_step):
+        _of_stage.__signature__ = inspect.signature(_of_stage)  # type: ignore[attr-defined]  # functions may have it
+
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """The model's output for a batch."""
         return self(self.unpack(batch)[0])
@@ -131,6 +135,19 @@ class Model(LightningModule, Generic[H]):
     def _log(self, stage: str) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self._tallies[stage].compute().items()})
         self._tallies[stage].reset()
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on the device; where it is there already, as it is."""
+        if isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the current hook some fifty times in a step; torch would look for parameters each time.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
         """Set the precision of matrix products."""

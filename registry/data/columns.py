@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from hydrantic.registry.data.text_table import ROW, TextTable
 from torch import Tensor
 
 from hydrantic import InvalidField
+
+from .text_table import ROW, TextTable
 
 Kind: TypeAlias = Literal["number", "truth", "category"]
 

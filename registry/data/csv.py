@@ -7,13 +7,14 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import torch
-from hydrantic.registry.data.columns import TRUTHS, Column, describe, few_whole_numbers, number_classes
-from hydrantic.registry.data.shipped import TableHparams
-from hydrantic.registry.data.text_table import ROW, TextTable, read_text_table
 from pydantic import PositiveInt, StringConstraints
 from torch import Tensor
 
 from hydrantic import InMemoryData, InputPath, InvalidField, Samples, register_data
+
+from .columns import TRUTHS, Column, describe, few_whole_numbers, number_classes
+from .shipped import TableHparams
+from .text_table import ROW, TextTable, read_text_table
 
 CLASSES = {"multiclass", "binary"}
 
@@ -194,9 +195,14 @@ def describe_target(table: TextTable, columns: Sequence[Column], task: str) -> T
         raise InvalidField("task", f"column '{column.name}' is text, which is classified, not regressed")
     if task == "regression" or (is_number and task == "auto" and not few_whole_numbers(table, column.name)):
         return Target("regression", columns)
-    names = {"number": lambda: number_classes(table, column.name), "truth": lambda: TRUTHS}
-    categories = names[column.kind]() if column.kind in names else column.categories
+    categories = _class_names(table, column)
     return Target("binary" if len(categories) == 2 else "multiclass", [Column(column.name, column.kind, categories)])
+
+
+def _class_names(table: TextTable, column: Column) -> tuple[str, ...]:
+    if column.kind == "number":
+        return number_classes(table, column.name)
+    return TRUTHS if column.kind == "truth" else column.categories
 
 
 def _several(table: TextTable, columns: Sequence[Column], task: str) -> Target:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from hydrantic.registry.data.shipped import TableHparams, load_diabetes
 
 from hydrantic import InMemoryData, Samples, register_data
+
+from .shipped import TableHparams, load_diabetes
 
 
 @register_data("diabetes")

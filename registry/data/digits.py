@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from hydrantic.registry.data.shipped import load_labelled
 
 from hydrantic import InMemoryData, InMemoryDataHparams, Samples, register_data
+
+from .shipped import load_labelled
 
 
 @register_data("digits")

@@ -14,7 +14,7 @@ from hydrantic import Hparam, InMemoryData, InMemoryDataHparams, InvalidField, L
 class FunctionHparams(InMemoryDataHparams):
     """Which function is sampled, where, and how the samples are split and batched."""
 
-    function: LayerSlot = Hparam("cos")
+    function: LayerSlot = Hparam("cos")  # type: ignore[arg-type]  # a name is validated into the component
     """The function: any registered layer that maps numbers to numbers, such as `cos`, `sin`, `exp` or `tanh`."""
     domain: tuple[float, float] = (-6.283185307179586, 6.283185307179586)
     """First and last point; [-2 pi, 2 pi] by default."""
@@ -48,9 +48,7 @@ class Function(InMemoryData[FunctionHparams]):
         if hparams.noise:
             generator = torch.Generator().manual_seed(hparams.split_seed)
             values = values + hparams.noise * torch.randn(values.shape, generator=generator)
-        return Samples(
-            inputs=points, targets=values, task="regression", feature_names=("x",), target_names=("y",)
-        )
+        return Samples(inputs=points, targets=values, task="regression", feature_names=("x",), target_names=("y",))
 
     def _values(self, points: torch.Tensor) -> torch.Tensor:
         function: Any = self.thparams.function.build()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hydrantic.registry.data.shipped import TableHparams, labelled_samples
-
 from hydrantic import InMemoryData, Samples, register_data
+
+from .shipped import TableHparams, labelled_samples
 
 
 @register_data("iris")

@@ -21,7 +21,7 @@ class TensorsHparams(InMemoryDataHparams):
     inputs: str = "inputs"
     """Name of the tensor that holds the inputs, `(samples, ...)`."""
     targets: str = "targets"
-    """Name of the tensor that holds the targets: whole numbers `(samples,)` are classes, others are `(samples, values)`."""
+    """Name of the tensor that holds the targets: class indices `(samples,)`, or numbers `(samples, values)`."""
     task: Literal["auto", "multiclass", "binary", "multilabel", "regression"] = "auto"
     """What is predicted; by default told from the targets: whole numbers are classes, others are a regression."""
 
@@ -41,7 +41,9 @@ class Tensors(InMemoryData[TensorsHparams]):
         inputs = _chosen(content, "inputs", hparams.inputs, hparams.path)
         targets = _chosen(content, "targets", hparams.targets, hparams.path)
         if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-            raise InvalidField("targets", f"inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)} do not pair")
+            raise InvalidField(
+                "targets", f"inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)} do not pair"
+            )
         if len(inputs) == 0:
             raise InvalidField("path", f"{hparams.path} holds no samples")
         inputs = inputs.float().reshape(len(inputs), *(inputs.shape[1:] or (1,)))
@@ -65,7 +67,7 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise InvalidField("path", f"{path} holds more than tensors, which is not loaded") from error
     except (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise InvalidField("path", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise InvalidField("path", f"{path} cannot be read: {next(iter(str(error).splitlines()), type(error).__name__)}") from error
 
 
 def _read_npz(path: Path) -> Mapping[str, Tensor]:
@@ -78,7 +80,7 @@ def _read_npz(path: Path) -> Mapping[str, Tensor]:
 def _read_pt(path: Path) -> Mapping[str, Tensor]:
     content: Any = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
+        raise TypeError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
 

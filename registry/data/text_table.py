@@ -48,7 +48,7 @@ def read_text_table(path: Path, separator: str, missing: Iterable[str]) -> TextT
         missing: what stands for a missing value.
 
     Raises:
-        InvalidField: the file is not there, empty, no UTF-8, without rows or ragged, or a column has no name of its own.
+        InvalidField: the file is missing, empty, no UTF-8, without rows or ragged, or a column has no name of its own.
     """
     import polars
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hydrantic.registry.data.shipped import TableHparams, labelled_samples
-
 from hydrantic import InMemoryData, Samples, register_data
+
+from .shipped import TableHparams, labelled_samples
 
 FEATURES = (
     "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class CNNHparams(Hparams):
     """Number of channels after each block of convolution, normalization, activation and pooling."""
     kernel_size: PositiveInt = 3
     """Height and width of the convolutions' kernels, in pixels; odd."""
-    activation: LayerSlot = Hparam("relu")
+    activation: LayerSlot = Hparam("relu")  # type: ignore[arg-type]  # a name is validated into the component
     """Function after each convolution."""
     pooling: PositiveInt = 2
     """Factor by which each block shrinks height and width, by the maximum; 1 keeps them."""
@@ -47,7 +48,7 @@ class CNN(nn.Module):
         super().__init__()
         channels, height, width = _image(hparams)
         dims = (channels, *hparams.channels)
-        blocks = [layer for pair in zip(dims, dims[1:], strict=False) for layer in _block(*pair, hparams)]
+        blocks = [layer for pair in pairwise(dims) for layer in _block(*pair, hparams)]
         shrink = hparams.pooling ** len(hparams.channels)
         pixels = (height // shrink) * (width // shrink)
         self.layers = nn.Sequential(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -20,7 +21,7 @@ class MLPHparams(Hparams):
     """Number of values to put out."""
     hidden_dims: tuple[PositiveInt, ...] = (128, 128)
     """Width of each hidden layer, input side first."""
-    activation: LayerSlot = Hparam("relu")
+    activation: LayerSlot = Hparam("relu")  # type: ignore[arg-type]  # a name is validated into the component
     """Function after each hidden layer."""
     dropout: float = Hparam(0.0, ge=0, lt=1)
     """Probability with which each hidden value is set to 0 in training."""
@@ -39,7 +40,7 @@ class MLP(nn.Module):
     def __init__(self, hparams: MLPHparams) -> None:
         super().__init__()
         dims = (hparams.in_features, *hparams.hidden_dims)
-        hidden = [layer for pair in zip(dims, dims[1:], strict=False) for layer in _hidden_layer(*pair, hparams)]
+        hidden = [layer for pair in pairwise(dims) for layer in _hidden_layer(*pair, hparams)]
         self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(dims[-1], hparams.out_features))
 
     def forward(self, inputs: Tensor) -> Tensor:

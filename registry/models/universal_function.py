@@ -17,7 +17,7 @@ class UniversalFunctionHparams(Hparams):
     """Number of values to put out."""
     num_neurons: PositiveInt = 10
     """Number of terms in the sum."""
-    activation: LayerSlot = Hparam("sigmoid")
+    activation: LayerSlot = Hparam("sigmoid")  # type: ignore[arg-type]  # a name is validated into the component
     """Function of each term."""
 
 
