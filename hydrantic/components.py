@@ -7,7 +7,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
@@ -21,7 +21,7 @@ from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
 from hydrantic.problems import Problems
 from hydrantic.registries import BrokenComponent, Entry, UnknownName, registry
 from hydrantic.signature import derive_hparams, hints_of
-from hydrantic.source import KeyPath, Source
+from hydrantic.source import KeyPath, Source, dotted
 
 C = TypeVar("C")
 
@@ -345,14 +345,15 @@ def _read_block(kind: str, node: Node, path: KeyPath, problems: Problems, label:
     if isinstance(node.value, str) and node.value:
         return _Block(node.value, (node, path), {})
     if label and node.value is None:
-        return _Block(label, (node, path), {})
+        return _Block(label, (replace(node, source=node.place), path), {})
     if not isinstance(node.value, dict):
         problems.add("not-a-component", node.source, path, kind=kind, value=node.value)
         return None
     parts = dict(node.value)
     names = [key for key in ("name", "module_name") if key in parts]
     if len(names) > 1:
-        problems.add("given-twice", key_place(parts["module_name"]), (*path, "module_name"), field="name", other="name")
+        place, other = key_place(parts["module_name"]), dotted((*path, "name"))
+        problems.add("given-twice", place, (*path, "module_name"), other=other)
         return None
     if not names and not label:
         problems.add("no-name", node.source, path, kind=kind, known=registry(kind).names())
@@ -376,7 +377,7 @@ def _with_kwargs(fields: Fields, problems: Problems) -> Fields:
         return fields
     for key, part in (kwargs.value or {}).items():
         if key in fields and not part.source.on_command_line:
-            problems.add("given-twice", key_place(part), (*at, key), field=key, other=key)
+            problems.add("given-twice", key_place(part), (*at, key), other=dotted((*at[:-1], key)))
         fields[key] = (part, (*at, key))
     return fields
 
@@ -424,29 +425,61 @@ def _validated(
     try:
         made = hparams.model_validate({k: v for k, v in values.items() if k not in unsound})
     except ValidationError as error:
+        by_field: dict[str, list[Any]] = {}
         for each in error.errors(include_url=False):
-            if not each["loc"] or str(each["loc"][0]) not in unsound:
-                _note(each, block, problems, owner)
+            by_field.setdefault(str(each["loc"][0]) if each["loc"] else "", []).append(each)
+        for name, errors in by_field.items():
+            if name not in unsound:
+                _note(errors, block, problems, owner)
         return None
     return None if unsound else made
 
 
-def _note(error: Any, block: _Block, problems: Problems, owner: str) -> None:
-    node, path = block.named_at
+def _note(errors: list[Any], block: _Block, problems: Problems, owner: str) -> None:
+    """Note what is wrong with one field; of a union's members, what the best fitting one finds wrong."""
+    by_member: dict[str, list[Any]] = {}
+    for error in errors:
+        by_member.setdefault(_member(error, block), []).append(error)
+    fewest = min(map(len, by_member.values()))
+    best = [found for found in by_member.values() if len(found) == fewest]
+    for first, *others in zip(*best, strict=True):
+        node, path = _located(first["loc"], block)
+        also = tuple(_facts(other, owner) for other in others if _located(other["loc"], block) == (node, path))
+        is_key = first["type"] == "extra_forbidden" or first["loc"][-1:] == ("[key]",)
+        source = key_place(node) if is_key else node.source
+        problems.add(f"value:{first['type']}", source, path, **_facts(first, owner), also=also)
+
+
+def _facts(error: Any, owner: str) -> dict[str, Any]:
+    field = str(error["loc"][-1]) if error["loc"] else ""
+    limits = error.get("ctx", {})
+    known = {"owner": owner, "message": error["msg"], "value": error["input"], "limits": limits, "field": field}
+    return known | {"type": error["type"]}
+
+
+def _member(error: Any, block: _Block) -> str:
+    """The member of a union that an error is from: the part of its location that is no part of the blueprint."""
     loc = error["loc"]
-    if loc and str(loc[0]) in block.fields:
-        node, path = block.fields[str(loc[0])]
-        for part in loc[1:]:
-            if (inner := node.child(part)) is None:
-                break
+    if not loc or str(loc[0]) not in block.fields:
+        return ""
+    node = block.fields[str(loc[0])][0]
+    for part in loc[1:-1] if error["type"] == "missing" or loc[-1] == "[key]" else loc[1:]:
+        if (inner := node.child(part)) is None:
+            return str(part)
+        node = inner
+    return ""
+
+
+def _located(loc: tuple[int | str, ...], block: _Block) -> tuple[Node, KeyPath]:
+    """Where in the blueprint an error is, as near as it has something there."""
+    node, path = block.named_at
+    if not loc or str(loc[0]) not in block.fields:
+        return node, (*path, *loc)
+    node, path = block.fields[str(loc[0])]
+    for part in loc[1:]:
+        if (inner := node.child(part)) is not None:
             node, path = inner, (*path, part)
-    elif loc:
-        path = (*path, *loc)
-    source = key_place(node) if error["type"] == "extra_forbidden" else node.source
-    problems.add(
-        f"value:{error['type']}", source, path, owner=owner, message=error["msg"], value=error["input"],
-        limits=error.get("ctx", {}), field=str(loc[-1]) if loc else "",
-    )  # fmt: skip
+    return node, path
 
 
 def _with_components(annotation: Any, node: Node, path: KeyPath, problems: Problems) -> Any:
@@ -456,10 +489,10 @@ def _with_components(annotation: Any, node: Node, path: KeyPath, problems: Probl
         return resolve(slot.kind, node, path, problems)
     if isinstance(annotation, type) and issubclass(annotation, Hparams) and isinstance(node.value, dict):
         fields = {key: (part, (*path, key)) for key, part in node.value.items()}
-        return validate(annotation, fields, node, path, problems, owner=annotation.__name__.removesuffix("Hparams"))
+        return validate(annotation, fields, node, path, problems, owner=str(path[-1]))
     if (rule := rule_of(annotation)) is not None:
         return _placed_path(rule, node, path, problems)
-    if not _mentions_slot(annotation) and not _mentions_path(annotation):
+    if not _is_structured(annotation):
         return node.plain()
     return _into_container(annotation, node, path, problems)
 
@@ -486,15 +519,15 @@ def _branch(members: tuple[Any, ...], node: Node) -> Any:
     for member in members:
         if get_origin(member) in wanted:
             return member
-    return next((m for m in members if _mentions_slot(m) or _mentions_path(m)), members[0])
+    return next((member for member in members if _is_structured(member)), members[0])
 
 
-def _mentions_slot(annotation: Any) -> bool:
-    return _slot_of(annotation) is not None or any(_mentions_slot(each) for each in get_args(annotation))
-
-
-def _mentions_path(annotation: Any) -> bool:
-    return rule_of(annotation) is not None or any(_mentions_path(each) for each in get_args(annotation))
+def _is_structured(annotation: Any) -> bool:
+    """Whether a value of this type may hold components, paths or hyperparameters of its own."""
+    if _slot_of(annotation) is not None or rule_of(annotation) is not None:
+        return True
+    hparams = isinstance(annotation, type) and issubclass(annotation, Hparams)
+    return hparams or any(_is_structured(each) for each in get_args(annotation))
 
 
 def _placed_path(rule: PathRule, node: Node, path: KeyPath, problems: Problems) -> Any:

@@ -26,9 +26,6 @@ from hydrantic.hparams import Hparams
 __all__ = ["BatchLoader", "InMemoryData", "InMemoryDataHparams", "Preprocessing", "Samples"]
 
 Batch = tuple[Tensor, Tensor]
-Loaders = Any
-"""A `BatchLoader`, or an empty list for a part without samples; Lightning's own types know only DataLoader."""
-
 _ROUNDING: Final = 1e-6
 
 
@@ -365,6 +362,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
         InvalidField: the data does not suit a field; raised by everything that needs the data.
     """
 
+    allow_zero_length_dataloader_with_multiple_devices = True
+
     thparams: H
     """The validated hyperparameters."""
     seed: int
@@ -415,22 +414,22 @@ class InMemoryData(LightningDataModule, Generic[H]):
             inputs, targets, hparams.batch_size, shuffle=hparams.shuffle, drop_last=hparams.drop_last, seed=self.seed
         )
 
-    def val_dataloader(self) -> Loaders:
-        """Batches of the validation part in a fixed order; an empty list where it has no samples."""
+    def val_dataloader(self) -> BatchLoader:
+        """Batches of the validation part in a fixed order; none where it has no samples."""
         return self._in_order(1)
 
-    def test_dataloader(self) -> Loaders:
-        """Batches of the test part in a fixed order; an empty list where it has no samples."""
+    def test_dataloader(self) -> BatchLoader:
+        """Batches of the test part in a fixed order; none where it has no samples."""
         return self._in_order(2)
 
-    def predict_dataloader(self) -> Loaders:
+    def predict_dataloader(self) -> BatchLoader:
         """Batches of all samples, in the order of their source."""
         samples = self._ready().samples
         return BatchLoader(samples.inputs, samples.targets, self.thparams.batch_size)
 
-    def _in_order(self, part: int) -> Loaders:
+    def _in_order(self, part: int) -> BatchLoader:
         inputs, targets = self._ready().parts[part]
-        return BatchLoader(inputs, targets, self.thparams.batch_size) if len(inputs) else []
+        return BatchLoader(inputs, targets, self.thparams.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
         """The fitted preprocessing, the sizes of the parts and the fingerprint, as plain types."""

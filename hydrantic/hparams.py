@@ -15,17 +15,25 @@ __all__ = ["AUTO", "Auto", "AutoField", "Hparam", "Hparams", "ValidationError"]
 T = TypeVar("T")
 
 _STRICT_LEAVES = frozenset({"int", "float", "bool", "str"})
+_NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
+
+RESERVED: Final = frozenset({"get", "items", "keys", "values", "from_config", "from_dict", "from_yaml", "to_plain"})
+"""What every `Hparams` has as a method, so that no field can be called so."""
 
 
 def _make_leaves_strict(schema: Any) -> None:
     # pydantic's strict mode would also refuse a list for a tuple and text for a path; only the leaves must be strict.
-    if isinstance(schema, dict):
-        if schema.get("type") in _STRICT_LEAVES:
-            schema["strict"] = True
-        for part in schema.values():
-            _make_leaves_strict(part)
-    elif isinstance(schema, list | tuple):
+    if isinstance(schema, list | tuple):
         for part in schema:
+            _make_leaves_strict(part)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") in _STRICT_LEAVES:
+        schema["strict"] = True
+    for key, part in schema.items():
+        if key == "fields" and isinstance(part, dict):  # by name, and a field may have any name
+            _make_leaves_strict(list(part.values()))
+        elif key not in _NOT_SCHEMAS:
             _make_leaves_strict(part)
 
 
@@ -39,11 +47,18 @@ class Hparams(BaseModel, Mapping[str, Any]):
         pydantic.ValidationError: a `ValueError` that lists every wrong field.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in RESERVED.intersection(cls.__dict__.get("__annotations__", {})):
+            raise TypeError(f"{cls.__qualname__}: a field cannot be called '{name}', which every Hparams has as a method")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Validate a plain dictionary."""
+        if not isinstance(values, Mapping):
+            raise TypeError(f"{cls.__name__} needs a mapping, not {type(values).__name__}")
         return cls.model_validate(dict(values))
 
     @classmethod
@@ -53,6 +68,7 @@ class Hparams(BaseModel, Mapping[str, Any]):
         Raises:
             hydrantic.errors.BlueprintError: the file cannot be read or is not sound YAML.
             KeyError: the file has nothing at `key`.
+            TypeError: what the file has at `key` is no mapping.
         """
         from hydrantic.document import read_yaml
 
@@ -61,24 +77,29 @@ class Hparams(BaseModel, Mapping[str, Any]):
             if (below := node.child(part)) is None:
                 raise KeyError(f"{path} has no key '{key}'; it has {', '.join(root.plain())}")
             node = below
-        return cls.from_dict(node.plain() or {})
+        return cls.from_dict({} if node.value is None else node.plain())
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
         """Validate an OmegaConf `DictConfig` (its interpolations resolved) or a plain dictionary."""
-        if isinstance(config, Mapping):
-            return cls.from_dict(config)
         from omegaconf import OmegaConf
 
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        if not isinstance(values, dict):
-            raise TypeError(f"{cls.__name__} needs a mapping, not {type(values).__name__}")
-        return cls.from_dict({str(name): value for name, value in values.items()})
+        if not OmegaConf.is_config(config):
+            return cls.from_dict(config)
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        return cls.from_dict(values)
 
     def to_plain(self) -> dict[str, Any]:
         """The fields as dictionaries, lists, text, numbers and None: what YAML and a checkpoint can hold."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """What each field means: its description, or the text below it. Read from the source when asked for."""
+        from hydrantic.meanings import meanings_of
+
+        return meanings_of(cls)
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:

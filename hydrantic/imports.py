@@ -31,7 +31,9 @@ def import_lightning() -> None:
 
         _put_off_compiler()
         with _without_scipy():
+            import lightning.pytorch
             import torchmetrics  # noqa: F401
+        assert lightning.pytorch  # imported for its own sake
 
 
 @contextmanager

@@ -28,7 +28,10 @@ class PathRule:
         path = Path(text)
         if self.role == "output" and (path.is_absolute() or ".." in path.parts or text.startswith("~")):
             raise PydanticCustomError("run_path", "must lie below the run's directory: a relative path without '..'")
-        return path.expanduser()
+        try:
+            return path.expanduser()
+        except RuntimeError:
+            raise PydanticCustomError("home_path", "there is no home folder '{home}'", {"home": path.parts[0]}) from None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text_or_path = core_schema.union_schema(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from pydantic_core import PydanticUndefined
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from hydrantic.blueprint import COMPONENTS, ELSEWHERE, LABELLED, WIRINGS, Blueprint, kind_of, trainer_hparams
 from hydrantic.components import Component, Fields, allows_none, auto_fields, hparams_of, resolve, validate
@@ -112,6 +113,8 @@ class Plan:
     def _supplied(
         self, component: Component[Any], facts: Facts, problems: Problems, *, nested: bool = False
     ) -> Component[Any]:
+        if not nested and self._is_unsuited(component, facts, problems):
+            return component
         values: dict[str, Any] = {}
         autos = auto_fields(type(component.hparams))
         for name, value in component.hparams.items():
@@ -119,7 +122,31 @@ class Plan:
                 values[name] = self._supplied(value, facts, problems, nested=True)
             elif name in autos:
                 self._supply(component, name, value, facts, problems, values, nested)
-        return component.with_fields(**values) if values else component
+        try:
+            return component.with_fields(**values) if values else component
+        except ValidationError as error:
+            self._refuse_facts(component, error, problems)
+            return component
+
+    def _is_unsuited(self, component: Component[Any], facts: Facts, problems: Problems) -> bool:
+        """Whether a loss or metric says that it is for another task; one that says nothing is for every task."""
+        tasks = getattr(component.entry.component, "tasks", None)
+        if tasks is None or facts.task is None or facts.task in tasks:
+            return False
+        path = component.path
+        problems.add(
+            "unsuited", self.document.source((*path, "name")), path,
+            owner=component.name, kind=component.kind, tasks=tuple(tasks), task=facts.task, data=self.data.name,
+        )  # fmt: skip
+        return True
+
+    def _refuse_facts(self, component: Component[Any], error: ValidationError, problems: Problems) -> None:
+        for each in error.errors(include_url=False):
+            field = str(each["loc"][0]) if each["loc"] else ""
+            path = component.places.get(field, (*component.path, field))
+            known = {"limits": each.get("ctx", {}), "value": each["input"], "message": each["msg"], "type": each["type"]}
+            source = self.document.source(path)
+            problems.add("unsuited-fact", source, path, owner=component.name, field=field, data=self.data.name, **known)
 
     def _supply(
         self,
@@ -222,7 +249,7 @@ def _hoisted(document: Document, problems: Problems) -> Document:
     for group in [name for name in GROUPS if name in inner]:
         node = inner.pop(group)
         if root.child(group) is not None:
-            problems.add("given-twice", node.key or node.source, ("model", group), field=group, other=group)
+            problems.add("given-twice", node.place, ("model", group), other=group)
         root = with_child(root, group, node)
     return dataclasses.replace(document, root=with_child(root, "model", dataclasses.replace(block, value=inner)))
 
@@ -276,7 +303,7 @@ class _Planner:
         optional = not Blueprint.model_fields[section].is_required()
         if node is None or (node.value is None and optional):
             return None
-        return self._resolve(section, node, (section,))
+        return self._resolve(section, node, (section,), _default_name(section))
 
     def _labelled(self, section: str) -> dict[str, Component[Any]]:
         node = self._section(section)
@@ -307,7 +334,8 @@ class _Planner:
 
     def _check_style(self, style: Style, model: Component[Any]) -> None:
         component = model.entry.component
-        if style != "module" and self._section("optimizer") is None:
+        optimizer = self._section("optimizer")
+        if style != "module" and (optimizer is None or optimizer.value is None):
             self._refuse("no-optimizer", "optimizer", model)
         computes = style == "module" or (style == "model" and _overrides(component, "compute_metrics"))
         if computes and self._is_written("loss"):
@@ -338,6 +366,12 @@ def _default_node(value: Any) -> Node:
     return from_plain(value, DEFAULT)
 
 
+def _default_name(section: str) -> str:
+    """The component of a section that no blueprint need choose, such as the optimizer; else nothing."""
+    default = Blueprint.model_fields[section].default
+    return default if isinstance(default, str) else ""
+
+
 DEFAULT_EPOCHS = 10
 """Epochs of training where a blueprint sets no end; Lightning's own default is 1000."""
 
@@ -354,31 +388,35 @@ class _Defaults:
     document: Document
 
     def __call__(self, path: KeyPath) -> Any:
-        section, *rest = path
-        if section == "name" and not rest:
-            return self.document.file.stem
-        if section == "trainer" and len(rest) == 1:
-            if rest[0] == "max_epochs":
-                return DEFAULT_EPOCHS
-            return _default_of(trainer_hparams(), str(rest[0]))
-        if section in COMPONENTS and len(rest) == 1:
-            return self._of_component(kind_of(str(section)), (section,), str(rest[0]))
-        if section in LABELLED and len(rest) == 2:
-            return self._of_component(kind_of(str(section)), path[:2], str(rest[1]))
-        value: Any = _default_of(Blueprint, str(section))
-        for part in rest:
-            value = value[part]
-        return value
+        section, rest = str(path[0]), path[1:]
+        if section == "name":
+            return _inside(self.document.file.stem, rest)
+        if section == "trainer" and rest:
+            return _inside(self._of_trainer(str(rest[0])), rest[1:])
+        depth = 1 if section in COMPONENTS else 2
+        if section in {*COMPONENTS, *LABELLED} and len(path) > depth:
+            return _inside(self._of_component(path[:depth], str(path[depth])), path[depth + 1 :])
+        if rest and (settings := _settings(section)) is not None and self.document.find((section,)) is not None:
+            return _inside(_default_of(settings, str(rest[0])), rest[1:])
+        return _inside(_default_of(Blueprint, section), rest)
 
-    def _of_component(self, kind: str, path: KeyPath, field: str) -> Any:
-        node = self.document.find(path) or self.document.root
+    def _of_trainer(self, field: str) -> Any:
+        ends = any(self.document.find(("trainer", other)) is not None for other in ("max_steps", "max_time"))
+        return DEFAULT_EPOCHS if field == "max_epochs" and not ends else _default_of(trainer_hparams(), field)
+
+    def _of_component(self, path: KeyPath, field: str) -> Any:
+        section = str(path[0])
+        node = self.document.find(path) or _section_default(path)
+        if node is None or node.child("kwargs") is not None:  # in the seeds' form a field is `kwargs.field`
+            raise KeyError(field)
         named = node.child("name") or node.child("module_name") or node
-        name = named.value if isinstance(named.value, str) else str(path[-1])
+        name = named.value if isinstance(named.value, str) else _default_name(section) if len(path) == 1 else path[1]
         if field == "name":
             return name
-        if name not in registry(kind):
-            raise KeyError(field)
-        return _default_of(hparams_of(registry(kind).get(name)), field)
+        try:
+            return _default_of(hparams_of(registry(kind_of(section)).get(str(name))), field)
+        except HydranticError:  # reported where the block itself is resolved
+            raise KeyError(field) from None
 
 
 def _default_of(hparams: type[Hparams], field: str) -> Any:
@@ -386,5 +424,33 @@ def _default_of(hparams: type[Hparams], field: str) -> Any:
     if info is None or info.is_required():
         raise KeyError(field)
     default = info.get_default(call_default_factory=True)
-    return default.to_plain() if isinstance(default, Hparams) else default
+    return to_jsonable_python(default)
+
+
+def _section_default(path: KeyPath) -> Node | None:
+    """What stands at `path` where a blueprint does not have the section."""
+    default = Blueprint.model_fields[str(path[0])].get_default(call_default_factory=True)
+    node = None if default is PydanticUndefined or default is None else _default_node(default)
+    return node if node is None or len(path) == 1 else node.child(path[1])
+
+
+def _settings(section: str) -> type[Hparams] | None:
+    """The Hparams of a section that holds settings and no component."""
+    annotation = Blueprint.model_fields[section].annotation if section in Blueprint.model_fields else None
+    members = (annotation, *get_args(annotation))
+    return next((each for each in members if isinstance(each, type) and issubclass(each, Hparams)), None)
+
+
+def _inside(value: Any, path: KeyPath) -> Any:
+    """The part of plain data at `path`.
+
+    Raises:
+        KeyError: it has none.
+    """
+    node = _default_node(value)
+    for part in path:
+        if (below := node.child(part)) is None:
+            raise KeyError(part)
+        node = below
+    return node.plain()
 

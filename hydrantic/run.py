@@ -85,6 +85,7 @@ def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Pr
     """
     project = (project or Project.find()).open()
     document = compose(Path(blueprint), overrides, _ConfigGroups())
+    import_lightning()  # not before it is needed: what is wrong with the file alone is said at once
     return make_plan(document, project)
 
 
@@ -115,7 +116,6 @@ def fit(
         Interrupted: SIGINT or SIGTERM arrived; the state was saved.
     """
     home = Project.find(explicit=None if project is None else Path(project))
-    import_lightning()
     plan = prepare(blueprint, overrides, project=home)
     from hydrantic.build import draft
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from hydrantic.errors import RegistrationError
 from hydrantic.facts import FACT_NAMES
 from hydrantic.hparams import AUTO, Auto, Hparams
+from hydrantic.meanings import DERIVED_FROM
 
 Translate = Callable[[Any], Any]
 """Turns an annotation that is not data into one that a blueprint can fill, or into None."""
@@ -46,23 +47,23 @@ def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], tra
     Raises:
         RegistrationError: a required argument has a type that a blueprint cannot hold.
     """
-    meanings = _meanings(component)
     hints = hints_of(component)
     derived: dict[str, Any] = {}
     for parameter in inspect.signature(component).parameters.values():
         if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             continue
-        if (field := _field(component, parameter, hints, meanings, translate)) is not None:
+        if (field := _field(component, parameter, hints, translate)) is not None:
             derived[parameter.name] = field
     name = "".join(part.title() if part.islower() else part for part in component.__name__.split("_"))
-    return create_model(f"{name}Hparams", __base__=Hparams, __doc__=inspect.getdoc(component), **derived)
+    made = create_model(f"{name}Hparams", __base__=Hparams, __doc__=inspect.getdoc(component), **derived)
+    setattr(made, DERIVED_FROM, component)
+    return made
 
 
 def _field(
     component: Callable[..., Any],
     parameter: inspect.Parameter,
     hints: Mapping[str, Any],
-    meanings: Mapping[str, str],
     translate: Translate,
 ) -> tuple[Any, FieldInfo] | None:
     required = parameter.default is parameter.empty
@@ -78,9 +79,8 @@ def _field(
                 f"{annotation}; give it a default or a type that YAML can write"
             )
         return None
-    about = {"description": meanings.get(parameter.name)} | dict(RANGES.get(parameter.name, {}))
-    if _has_ranges_of_its_own(data) or not _is_number(data):
-        about = {"description": about["description"]}
+    has_own = _has_ranges_of_its_own(data) or not _is_number(data)
+    about: dict[str, Any] = {} if has_own else dict(RANGES.get(parameter.name, {}))
     if required and parameter.name in FACT_NAMES:
         return Auto[data], Field(AUTO, **about)  # type: ignore[valid-type, call-overload]  # built at run time
     # A default that contradicts its own annotation (`x: int = None`) is what the author accepts.
@@ -183,19 +183,3 @@ def _hints_one_by_one(function: Any) -> Iterable[tuple[str, Any]]:
         except (NameError, TypeError, AttributeError):
             # Such a type is not data; `object` says so to `data_type`.
             yield name, object
-
-
-def _meanings(component: Callable[..., Any]) -> dict[str, str]:
-    from docstring_parser import ParseError, parse
-
-    found: dict[str, str] = {}
-    for text in (inspect.getdoc(component), inspect.getdoc(getattr(component, "__init__", None))):
-        if not text:
-            continue
-        try:
-            parsed = parse(text)
-        except ParseError:
-            continue
-        for each in parsed.params:
-            found.setdefault(each.arg_name, " ".join((each.description or "").split()))
-    return found
