@@ -24,6 +24,7 @@ from hydrantic.plan import Plan
 from hydrantic.problems import Problems
 from hydrantic.progress import Progress
 from hydrantic.rundir import RunDirectory
+from hydrantic.source import KeyPath
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def draft(plan: Plan) -> Draft:
     plan = plan.supplied_with(facts)
     # The data may have drawn random numbers: the model's weights depend on the seed alone.
     seed_everything(plan.blueprint.seed, workers=True, verbose=False)
-    return Draft(plan, data, _model(plan), facts)
+    model = _model(plan)
+    _try_optimizer(plan, model)
+    return Draft(plan, data, model, facts)
 
 
 def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback, ...] = ()) -> Assembly:
@@ -80,7 +83,8 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
     own = [*_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks]
-    trainer = Trainer(
+    trainer = _trainer(
+        plan,
         **arguments | {"profiler": arguments["profiler"] or NoProfiler()},
         logger=loggers(plan, directory),
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
@@ -93,13 +97,34 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
 
 
+def _trainer(plan: Plan, **arguments: Any) -> Trainer:
+    try:
+        return Trainer(**arguments)
+    except Exception as error:  # Lightning and its accelerators have many ways to refuse
+        message = " ".join(str(error).split())
+        raise _problem(plan, "refused-by-trainer", ("trainer",), error, message=message) from error
+
+
 def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
     own: list[Callback] = []
     if plan.blueprint.early_stopping is not None:
         own.append(EarlyStopping(**plan.blueprint.early_stopping))
     if (checkpoint := plan.blueprint.checkpoint) is not None:
-        own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
+        try:
+            own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
+        except InvalidField as error:
+            path = ("checkpoint", error.field)
+            raise _problem(plan, "refused-field", path, error, message=error.message) from error
     return own
+
+
+def _try_optimizer(plan: Plan, model: LightningModule) -> None:
+    """Let optimizer and scheduler refuse their fields before a run begins; what is built here is not used."""
+    if plan.style == "module" or plan.optimizer is None:
+        return
+    optimizer = _built(plan, plan.optimizer, params=[each for each in model.parameters() if each.requires_grad])
+    if plan.scheduler is not None:
+        _built(plan, plan.scheduler, optimizer=optimizer)
 
 
 def loggers(plan: Plan, directory: RunDirectory) -> list[Logger]:
@@ -116,7 +141,7 @@ def _facts(plan: Plan, data: LightningDataModule) -> Facts:
         return Facts()
     try:
         facts: Facts = state()
-    except (HydranticError, OSError, ValueError) as error:
+    except Exception as error:
         raise _refused(plan, plan.data, error) from error
     return facts
 
@@ -170,10 +195,9 @@ def _wired(plan: Plan, component: Component[Any] | None) -> Wired | None:
     return Wired(_built(plan, component), wiring.get("input"), wiring.get("target"))
 
 
-def _built(plan: Plan, component: Component[Any], directory: RunDirectory | None = None) -> Any:
-    supplied: dict[str, Any] = {}
+def _built(plan: Plan, component: Component[Any], directory: RunDirectory | None = None, **supplied: Any) -> Any:
     if directory is not None:
-        supplied = {
+        supplied |= {
             "run_dir": directory.path,
             "run_name": plan.name,
             "run_id": directory.path.name,
@@ -182,7 +206,7 @@ def _built(plan: Plan, component: Component[Any], directory: RunDirectory | None
         }
     try:
         return component.build(**supplied)
-    except (HydranticError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # a component may raise anything; its code is not the person's to read
         raise _refused(plan, component, error) from error
 
 
@@ -190,18 +214,18 @@ def _refused(plan: Plan, component: Component[Any], error: Exception) -> Bluepri
     """The component's own refusal, at the line of the blueprint that caused it."""
     if isinstance(error, BlueprintError):
         return error
+    if isinstance(error, InvalidField):
+        path = component.places.get(error.field, (*component.path, error.field))
+        return _problem(plan, "refused-field", path, error, message=error.message)
+    is_refusal = isinstance(error, HydranticError | ValueError | TypeError | OSError)
+    message = str(error) if is_refusal and str(error) else f"{type(error).__name__}: {error}"
+    return _problem(plan, "refused", component.path, error, owner=component.name, kind=component.kind, message=message)
+
+
+def _problem(plan: Plan, code: str, path: KeyPath, error: Exception, **facts: Any) -> BlueprintError:
     problems = Problems()
-    field, message = (error.field, error.message) if isinstance(error, InvalidField) else ("", str(error))
-    path = component.places.get(field, component.path)
-    source = plan.document.source(path)
-    code = "refused-field" if isinstance(error, InvalidField) else "refused"
-    problems.add(code, source, path, owner=component.name, kind=component.kind, field=field, message=message,
-                 error=type(error).__name__)  # fmt: skip
-    failure = BlueprintError(tuple(problems))
-    failure.__cause__ = error
-    return failure
-
-
+    problems.add(code, plan.document.source(path), path, error=type(error).__name__, **facts)
+    return BlueprintError(tuple(problems))
 
 
 class BestMetrics(Callback):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -20,7 +21,7 @@ from hydrantic.hparams import AutoField, Hparams
 from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
 from hydrantic.problems import Problems
 from hydrantic.registries import BrokenComponent, Entry, UnknownName, registry
-from hydrantic.signature import derive_hparams, hints_of
+from hydrantic.signature import derive_hparams, hints_of, signature_of
 from hydrantic.source import KeyPath, Source, dotted
 
 C = TypeVar("C")
@@ -85,22 +86,14 @@ class Component(Generic[C]):
     def build(self, **supplied: Any) -> C:
         """Construct the component; `supplied` fills the arguments of these names where the component has them."""
         component = self.entry.component
-        hparams = self._placed(supplied.get("run_dir"))
+        hparams = self.hparams if "run_dir" not in supplied else _placed(self.hparams, supplied["run_dir"])
         accepted = {name: value for name, value in supplied.items() if name in _parameters(component)}
         if takes_hparams(component):
             return cast("C", component(hparams, **accepted))
-        return cast("C", component(**_arguments(hparams, supplied), **accepted))
+        # A field of the blueprint is the component's own matter, whatever it is called.
+        return cast("C", component(**accepted | _arguments(hparams, supplied)))
 
     __call__ = build
-
-    def _placed(self, run_dir: Path | None) -> Hparams:
-        """The hyperparameters with every path to write below the run's directory."""
-        written = {
-            name: run_dir / value
-            for name, value in self.hparams.items()
-            if run_dir is not None and isinstance(value, Path) and _is_output(type(self.hparams), name)
-        }
-        return self.hparams.model_copy(update=written) if written else self.hparams
 
     def to_plain(self) -> dict[str, Any]:
         """The block that selects this component, with every field written out."""
@@ -127,9 +120,28 @@ def _arguments(hparams: Hparams, supplied: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _build_nested(value, supplied) if name in slots else value for name, value in hparams.items()}
 
 
-def _is_output(hparams: type[Hparams], name: str) -> bool:
-    rule = rule_of(_annotation(hparams, name))
-    return rule is not None and rule.role == "output"
+def _placed(hparams: Hparams, run_dir: Path) -> Hparams:
+    """The hyperparameters with every path to write below the run's directory."""
+    written: dict[str, Any] = {}
+    for name, value in hparams.items():
+        if isinstance(value, Hparams):
+            written[name] = _placed(value, run_dir)
+        elif _is_output(_annotation(type(hparams), name)):
+            written[name] = _below(run_dir, value)
+    return hparams.model_copy(update=written) if written else hparams
+
+
+def _is_output(annotation: Any) -> bool:
+    rule = rule_of(annotation)
+    return rule.role == "output" if rule is not None else any(_is_output(each) for each in get_args(annotation))
+
+
+def _below(run_dir: Path, value: Any) -> Any:
+    if isinstance(value, Path):
+        return run_dir / value
+    if isinstance(value, list | tuple):
+        return type(value)(_below(run_dir, part) for part in value)
+    return {key: _below(run_dir, part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def named(name: str, **fields: Any) -> Any:
@@ -203,7 +215,7 @@ def _hparams_argument(component: Any) -> type[Hparams] | None:
 
 @functools.cache
 def _parameters(component: Any) -> frozenset[str]:
-    return frozenset(inspect.signature(component).parameters)
+    return frozenset(signature_of(component).parameters)
 
 
 def _translate(kind: str, annotation: Any) -> Any:
@@ -286,7 +298,7 @@ def choose(kind: str, value: Any) -> Component[Any]:
             raise ValueError(f"a {kind} is wanted here, not the {value.kind} '{value.name}'")
         return value
     problems = Problems()
-    component = resolve(kind, from_plain(value, Source(label="")), (), problems)
+    component = resolve(kind, from_plain(value, Source(label=f"the {kind}")), (), problems)
     try:
         problems.raise_any()
     except BlueprintError as error:
@@ -388,7 +400,7 @@ def _look_up(kind: str, block: _Block, problems: Problems) -> tuple[Entry | None
         entry = registry(kind).get(block.name)
         return entry, hparams_of(entry)
     except UnknownName as error:
-        problems.add("unknown-name", node.source, path, kind=kind, name=block.name, known=error.known)
+        problems.add("unknown-name", node.source, path, kind=kind, name=block.name, known=error.known, unread=error.unread)
     except (BrokenComponent, RegistrationError) as error:
         problems.add("broken-component", node.source, path, kind=kind, name=block.name, reason=str(error))
     return None, None
@@ -505,21 +517,41 @@ def _into_container(annotation: Any, node: Node, path: KeyPath, problems: Proble
         if node.value is None and types.NoneType in args:
             return None
         return _with_components(_branch(args, node), node, path, problems)
-    if isinstance(node.value, list) and origin in {list, tuple, set, frozenset}:
+    if isinstance(node.value, list) and origin in _LISTS:
         inner = [args[0] if len(args) == 1 or args[-1] is Ellipsis else arg for arg in args]
         types_ = inner if len(inner) == len(node.value) and Ellipsis not in args else [args[0]] * len(node.value)
         return [_with_components(t, n, (*path, i), problems) for i, (t, n) in enumerate(zip(types_, node.value, strict=True))]
-    if isinstance(node.value, dict) and origin is dict:
+    if isinstance(node.value, dict) and origin in _MAPPINGS:
         return {k: _with_components(args[1], n, (*path, k), problems) for k, n in node.value.items()}
     return node.plain()
 
 
+_LISTS: Final = frozenset({list, tuple, set, frozenset, Sequence, Collection, Iterable})
+_MAPPINGS: Final = frozenset({dict, Mapping, MutableMapping})
+
+
 def _branch(members: tuple[Any, ...], node: Node) -> Any:
-    wanted: tuple[Any, ...] = (list, tuple, set, frozenset) if isinstance(node.value, list) else ()
-    for member in members:
-        if get_origin(member) in wanted:
-            return member
+    """The member of a union that a value is meant for."""
+    selects = isinstance(node.value, dict) and not node.value.keys().isdisjoint({"name", "module_name"})
+    containers = _LISTS if isinstance(node.value, list) else _MAPPINGS if isinstance(node.value, dict) else frozenset()
+    fitting = [member for member in members if get_origin(member) in containers]
+    if fitting and not selects:
+        return fitting[0]
+    if (plain := next((member for member in members if _is_scalar_of(member, node.value)), None)) is not None:
+        return plain
     return next((member for member in members if _is_structured(member)), members[0])
+
+
+def _is_scalar_of(annotation: Any, value: Any) -> bool:
+    """Whether a scalar is meant as itself: a number, a truth value or one of several fixed texts."""
+    if _is_structured(annotation) or isinstance(value, dict | list):
+        return False
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_scalar_of(args[0], value)
+    if origin is Literal:
+        return value in args
+    return type(value) in ({int, float} if annotation is float else {annotation} - {str})
 
 
 def _is_structured(annotation: Any) -> bool:
@@ -535,8 +567,11 @@ def _placed_path(rule: PathRule, node: Node, path: KeyPath, problems: Problems) 
     if rule.role == "output" or not isinstance(node.value, str) or "://" in node.value or not node.value:
         return node.value
     written_in = node.source.file.parent if node.source.file is not None else Path.cwd()
-    file = written_in / Path(node.value).expanduser()
-    if not file.exists():
+    try:
+        file = written_in / Path(node.value).expanduser()
+    except RuntimeError:  # refused where the field is validated
+        return node.value
+    if not os.path.exists(file):  # noqa: PTH110 -- Path.exists raises where a name is too long
         problems.add("no-such-file", node.source, path, value=node.value, file=str(file))
     return file
 

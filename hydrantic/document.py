@@ -376,8 +376,13 @@ def _note_syntax(error: yaml.YAMLError, text: str, file: Path, problems: Problem
     indent = line[: len(line) - len(line.lstrip())]
     if "\t" in indent:
         problems.add("tab-indentation", Source(file, mark.line + 1, indent.index("\t") + 1))
-    else:
-        problems.add("yaml-syntax", Source(file, mark.line + 1, mark.column + 1), reason=reason)
+        return
+    context, began = str(getattr(error, "context", "")), getattr(error, "context_mark", None)
+    if began is not None and "simple key" in context:
+        mark, reason = began, "this is no `key: value`; a space must follow the colon"
+    elif began is not None and "flow" in context:
+        reason = f"{reason}; the bracket of line {began.line + 1}, column {began.column + 1} is still open"
+    problems.add("yaml-syntax", Source(file, mark.line + 1, mark.column + 1), reason=reason)
 
 
 def kind_of(node: Node) -> str:

@@ -13,7 +13,11 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hydrantic.source import display
 
 if TYPE_CHECKING:
     from hydrantic.problems import Problem
@@ -33,6 +37,13 @@ class BlueprintError(HydranticError, ValueError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(problems)
         self.problems = problems
+
+    def pointing_to(self, project: Path) -> BlueprintError:
+        """The same problems; where a name is unknown, with the project whose shelf may have it."""
+        beside = {"beside": display(project)}
+        return BlueprintError(
+            tuple(replace(p, facts={**p.facts, **beside}) if p.code == "unknown-name" else p for p in self.problems)
+        )
 
     def __str__(self) -> str:
         from hydrantic.wording import report

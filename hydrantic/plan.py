@@ -135,7 +135,7 @@ class Plan:
             return False
         path = component.path
         problems.add(
-            "unsuited", self.document.source((*path, "name")), path,
+            "unsuited", self.document.key_source(path), path,
             owner=component.name, kind=component.kind, tasks=tuple(tasks), task=facts.task, data=self.data.name,
         )  # fmt: skip
         return True

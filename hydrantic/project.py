@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from hydrantic import registries
 from hydrantic.errors import UsageError
-from hydrantic.registries import KINDS, BrokenComponent
+from hydrantic.registries import KINDS, PROJECT, STOCK, BrokenComponent
 from hydrantic.source import Source, display
 
 STOCK_SHELF = Path(__file__).resolve().parent.parent / "registry"
@@ -98,6 +99,15 @@ class Definition:
     name: str
     module: str
     source: Source
+    is_alias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a module registers, as far as its text tells, and the kinds of which only running it tells the names."""
+
+    definitions: tuple[Definition, ...]
+    unnamed: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -106,16 +116,20 @@ class ProjectShelf:
 
     folder: Path
     package: str
-    broken: dict[Path, str] = field(default_factory=dict, compare=False)
+    broken: dict[Path, Exception] = field(default_factory=dict, compare=False)
 
     @cached_property
     def definitions(self) -> Mapping[tuple[str, str], tuple[Definition, ...]]:
         """What each kind and name is defined by; more than one definition is a mistake that loading reports."""
         found: dict[tuple[str, str], tuple[Definition, ...]] = {}
-        for file in self.modules:
-            for each in self._definitions_in(file):
+        for text in self._texts.values():
+            for each in text.definitions:
                 found[each.kind, each.name] = (*found.get((each.kind, each.name), ()), each)
         return found
+
+    @cached_property
+    def _texts(self) -> Mapping[Path, _Text]:
+        return {file: text for file in self.modules if (text := self._read(file)) is not None}
 
     @property
     def modules(self) -> tuple[Path, ...]:
@@ -132,57 +146,80 @@ class ProjectShelf:
         parts = [part for part in self._parts(file) if part != "__init__"]
         return ".".join([self.package, *parts])
 
-    def _definitions_in(self, file: Path) -> Iterator[Definition]:
+    def _read(self, file: Path) -> _Text | None:
         try:
             tree = ast.parse(file.read_bytes(), filename=str(file))
         except (SyntaxError, ValueError, OSError) as error:
-            self.broken[file] = f"{type(error).__name__}: {error}"
-            return
-        module = self.module_name(file)
-        for call in ast.walk(tree):
-            for kind, name in _registered(call):
-                yield Definition(kind, name, module, Source(file, call.lineno, call.col_offset + 1))
+            self.broken[file] = error
+            return None
+        calls = [(kind, node) for node in ast.walk(tree) if isinstance(node, ast.Call) and (kind := _kind_of(node))]
+        definitions = (each for kind, call in calls for each in self._definitions(kind, call, file))
+        return _Text(tuple(definitions), frozenset(kind for kind, call in calls if not _tells_names(call)))
+
+    def _definitions(self, kind: str, call: ast.Call, file: Path) -> Iterator[Definition]:
+        module, place = self.module_name(file), Source(file, call.lineno, call.col_offset + 1)
+        if (name := _literal_name(call)) is not None:
+            yield Definition(kind, name, module, place)
+        for alias in _literal_aliases(call) or ():
+            yield Definition(kind, alias, module, place, is_alias=True)
 
     def names(self, kind: str) -> Iterable[str]:
         """The names that the shelf's modules register."""
-        return (name for of_kind, name in self.definitions if of_kind == kind)
+        return self._named(kind, is_alias=False)
+
+    def aliases(self, kind: str) -> Iterable[str]:
+        """The further names that the shelf's modules register."""
+        return self._named(kind, is_alias=True)
+
+    def _named(self, kind: str, *, is_alias: bool) -> list[str]:
+        found = self.definitions.items()
+        return [name for (of_kind, name), each in found if of_kind == kind and each[0].is_alias == is_alias]
+
+    def unread(self) -> Iterable[str]:
+        """The modules whose text is no Python."""
+        _ = self._texts
+        return [f"{display(file)} cannot be read ({_what(error)})" for file, error in self.broken.items()]
 
     def load(self, kind: str, name: str) -> bool:
         """Import the modules that define `name`; where none is known to, look for names made at run time."""
         definitions = self.definitions.get((kind, name), ())
         for module in dict.fromkeys(each.module for each in definitions):
             self._import(module, kind, name)
-        if definitions:
-            return True
-        return self._registers_at_run_time(kind, name)
+        return bool(definitions) or self._registers_at_run_time(kind, name)
 
     def _registers_at_run_time(self, kind: str, name: str) -> bool:
-        for file in self.modules:
-            if file not in self.broken and "register_" in file.read_text("utf-8", "replace"):
-                module = self.module_name(file)
-                if module not in sys.modules and _registers_in_a_loop(file):
-                    self._import(module, kind, name)
-        tier = registries.registry(kind)
-        return tier.is_registered(name)
+        self._refuse_broken(kind, name)
+        for file, text in self._texts.items():
+            if kind in text.unnamed and (module := self.module_name(file)) not in sys.modules:
+                self._import(module, kind, name)
+        return registries.registry(kind).is_registered(name)
+
+    def _refuse_broken(self, kind: str, name: str) -> None:
+        """Nothing else takes the place of a component whose module has a syntax error."""
+        for file, error in self.broken.items():
+            text = file.read_text("utf-8", "replace") if file.is_file() else ""
+            if f"register_{kind}" in text and (f'"{name}"' in text or f"'{name}'" in text):
+                raise BrokenComponent(kind, name, display(file), error)
 
     def _import(self, module: str, kind: str, name: str) -> None:
         try:
-            importlib.import_module(module)
+            with registries.loading(PROJECT if self.package == "registry" else STOCK):
+                importlib.import_module(module)
         except Exception as error:
             raise BrokenComponent(kind, name, f"{display(self.folder)} ({module})", error) from error
 
 
-def _registers_in_a_loop(file: Path) -> bool:
-    """Whether the module registers something whose name only running it tells."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Call) and _decorator_kind(node) and not _literal_name(node):
-            return True
-    return False
+def _what(error: Exception) -> str:
+    line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}{line}"
 
 
-def _decorator_kind(call: ast.AST) -> str | None:
-    if not isinstance(call, ast.Call):
-        return None
+def _tells_names(call: ast.Call) -> bool:
+    return _literal_name(call) is not None and _literal_aliases(call) is not None
+
+
+def _kind_of(call: ast.Call) -> str | None:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     kind = name.removeprefix("register_")
     return kind if name.startswith("register_") and kind in KINDS else None
@@ -194,20 +231,16 @@ def _literal_name(call: ast.Call) -> str | None:
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
-def _registered(call: ast.AST) -> Iterator[tuple[str, str]]:
-    if not isinstance(call, ast.Call) or (kind := _decorator_kind(call)) is None:
-        return
-    if (name := _literal_name(call)) is None:
-        return
-    yield kind, name
-    for keyword in call.keywords:
-        if keyword.arg == "aliases" and isinstance(keyword.value, ast.List | ast.Tuple):
-            for each in keyword.value.elts:
-                if isinstance(each, ast.Constant) and isinstance(each.value, str):
-                    yield kind, each.value
+def _literal_aliases(call: ast.Call) -> list[str] | None:
+    """The aliases that a decorator writes out, or None where only running it tells them."""
+    given = next((each.value for each in call.keywords if each.arg == "aliases"), ast.List([]))
+    elements = given.elts if isinstance(given, ast.List | ast.Tuple) else [None]
+    found = [e.value for e in elements if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+    return found if len(found) == len(elements) else None
 
 
 _open: list[ProjectShelf] = []
+_placed: list[str] = []
 
 
 def open_shelf(folder: Path) -> ProjectShelf:
@@ -217,7 +250,7 @@ def open_shelf(folder: Path) -> ProjectShelf:
     spawned workers expect. hydrantic's own checkout is the one project whose shelf is `hydrantic.registry`.
 
     Raises:
-        UsageError: another package called `registry` is already imported.
+        UsageError: another package called `registry` is imported already, or comes before the project's.
     """
     stock = STOCK_SHELF.is_dir() and folder.samefile(STOCK_SHELF)
     if _open and _open[0].folder == folder:
@@ -225,8 +258,8 @@ def open_shelf(folder: Path) -> ProjectShelf:
     else:
         close_shelf()
     if not stock:
-        _refuse_other_registry(folder)
         _put_on_path(str(folder.parent))
+        _refuse_other_registry(folder)
         _claim_name(folder)
     _open.append(ProjectShelf(folder, "hydrantic.registry" if stock else "registry"))
     registries.add_shelf(_open[0])
@@ -244,7 +277,14 @@ def _claim_name(folder: Path) -> None:
 def _put_on_path(place: str) -> None:
     if place not in sys.path:
         sys.path.insert(0, place)
+        _placed.append(place)
     importlib.invalidate_caches()
+
+
+def _take_off_path(place: str) -> None:
+    if place in _placed:
+        _placed.remove(place)
+        sys.path.remove(place)
 
 
 def close_shelf() -> None:
@@ -256,22 +296,28 @@ def close_shelf() -> None:
     if shelf.package != "registry":
         return
     registries.forget_project()
-    if (place := str(shelf.folder.parent)) in sys.path:
-        sys.path.remove(place)
+    _take_off_path(str(shelf.folder.parent))
     for name in [each for each in sys.modules if each == "registry" or each.startswith("registry.")]:
         del sys.modules[name]
 
 
 def _refuse_other_registry(folder: Path) -> None:
     imported = sys.modules.get("registry")
-    if imported is None:
+    spec = find_spec("registry") if imported is None else None
+    found = getattr(imported, "__path__", None) or (spec.submodule_search_locations if spec is not None else None)
+    places = [Path(place) for place in found or (getattr(imported or spec, "__file__", None) or "?",)]
+    if any(place.exists() and place.samefile(folder) for place in places):
         return
-    places = [Path(place) for place in getattr(imported, "__path__", [])] or [Path(str(imported.__file__))]
-    if not any(place.exists() and place.samefile(folder) for place in places):
+    _take_off_path(str(folder.parent))
+    where, own = ", ".join(map(str, places)), display(folder)
+    if imported is not None:
         raise UsageError(
-            f"another package called 'registry' is already imported from {', '.join(map(str, places))}; "
-            f"the components of {display(folder)} cannot be imported beside it"
+            f"another package called 'registry' is already imported from {where}; "
+            f"the components of {own} cannot be imported beside it"
         )
+    raise UsageError(
+        f"another package called 'registry' comes first: {where}; an empty {own}/__init__.py gives yours precedence"
+    )
 
 
 def shelf_beside(blueprint: Path, project: Project) -> Path | None:

@@ -7,8 +7,10 @@ entry points of installed distributions, hydrantic's own stock shelf among them.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
@@ -28,13 +30,14 @@ SESSION: Final = "session"
 
 
 class UnknownName(HydranticError, LookupError):
-    """No component of this kind has that name; `known` holds the names there are."""
+    """No component of this kind has that name; `known` holds the names there are, `unread` what may hold further ones."""
 
-    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"no {kind} is called '{name}'{did_you_mean(name, known)}")
+    def __init__(self, kind: str, name: str, known: Sequence[str], unread: Sequence[str] = ()) -> None:
+        super().__init__(f"no {kind} is called '{name}'{did_you_mean(name, known)}{''.join(f'; {it}' for it in unread)}")
         self.kind = kind
         self.name = name
         self.known = tuple(known)
+        self.unread = tuple(unread)
 
 
 class BrokenComponent(HydranticError):
@@ -73,7 +76,13 @@ class Shelf(Protocol):
     """A place that knows the names of components before their modules are imported."""
 
     def names(self, kind: str) -> Iterable[str]:
-        """The names that `load` can find, imports nothing."""
+        """The names that `load` can find, without aliases; imports nothing."""
+
+    def aliases(self, kind: str) -> Iterable[str]:
+        """The further names under which `load` finds something; imports nothing."""
+
+    def unread(self) -> Iterable[str]:
+        """What could not be read for names, each in a few words."""
 
     def load(self, kind: str, name: str) -> bool:
         """Import the module that registers `name`; False where this shelf has no such name."""
@@ -124,11 +133,19 @@ class Registry:
         entry = self._registered(self._near, name) or self._from_shelf(name)
         entry = entry or self._registered(self._installed, name) or self._from_entry_point(name)
         if entry is None:
-            raise UnknownName(self.kind, name, self.names())
+            raise UnknownName(self.kind, name, self.lookups(), unread())
         return entry
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names() or any(point.dotted == name for point in entry_points(self.plural))
+        return name in self.lookups()
+
+    def lookups(self) -> tuple[str, ...]:
+        """Everything that `get` finds, sorted: the names, their aliases and dotted paths; imports no component."""
+        entries = [entry for tier in (self._near, self._installed) for entry in tier.get_all().values()]
+        aliases = {alias for entry in entries for alias in entry.aliases}
+        aliases.update(alias for shelf in _shelves for alias in shelf.aliases(self.kind))
+        dotted = {point.dotted for point in entry_points(self.plural)}
+        return tuple(sorted({*self.names(), *aliases, *dotted}))
 
     def names(self) -> tuple[str, ...]:
         """Every name, sorted; imports no component."""
@@ -170,11 +187,14 @@ class Registry:
         if len({point.value for point in points}) > 1:
             both = " and ".join(f"{point.distribution} ({point.value})" for point in points)
             raise RegistrationError(f"the {self.kind} '{name}' is provided by {both}; uninstall one of them")
-        return self._load(points[0])
+        entry = self._load(points[0])
+        # Where the project replaces the name, the path still means the installed component, in a record too.
+        return replace(entry, name=name) if name != entry.name and self.replaced(entry.name) else entry
 
     def _load(self, point: InstalledName) -> Entry:
         try:
-            component = point.load()
+            with loading(point.distribution):
+                component = point.load()
         except Exception as error:
             raise BrokenComponent(self.kind, point.name, point.distribution, error) from error
         registered = self._registered(self._installed, point.name)
@@ -188,6 +208,11 @@ class InstalledName:
     name: str
     value: str
     distribution: str
+
+    @property
+    def package(self) -> str:
+        """The package that the object's module lies in."""
+        return self.value.partition(":")[0].partition(".")[0]
 
     @property
     def dotted(self) -> str:
@@ -221,19 +246,34 @@ def forget_installed() -> None:
     """Read the installed distributions anew when they are next asked for."""
     global _names_cache  # noqa: PLW0603 -- see above
     _names_cache = None
+    _unread.clear()
 
 
 def _metadata_names() -> Iterator[tuple[str, str, str, str]]:
     in_checkout = _checkout() is not None
     seen: set[str] = set()
     for distribution in distributions():
-        name = distribution.metadata["Name"] if (text := distribution.read_text("entry_points.txt")) else ""
-        if not text or "hydrantic_" not in text or name in seen or (name == STOCK and in_checkout):
+        if "hydrantic_" not in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        try:
+            name, points = str(distribution.metadata["Name"]), distribution.entry_points
+        except Exception as error:  # noqa: BLE001 -- written by others: reported where a name is missing, never fatal
+            _unread.append(f"the metadata of {distribution} cannot be read ({type(error).__name__}: {error})")
+            continue
+        if name in seen or (name == STOCK and in_checkout):
             continue
         seen.add(name)
-        for point in distribution.entry_points:
+        for point in points:
             if point.group.startswith("hydrantic_"):
                 yield point.group, point.name, point.value, name
+
+
+_unread: list[str] = []
+
+
+def unread() -> tuple[str, ...]:
+    """What could not be read for names, and may hold further ones: each in a few words."""
+    return (*_unread, *(each for shelf in _shelves for each in shelf.unread()))
 
 
 def _stock_names() -> Iterator[tuple[str, str, str, str]]:
@@ -252,6 +292,19 @@ def _checkout() -> Path | None:
     root = Path(__file__).resolve().parent.parent
     pyproject = root / "pyproject.toml"
     return pyproject if (root / "registry").is_dir() and pyproject.is_file() else None
+
+
+_loading: list[str] = []
+
+
+@contextmanager
+def loading(shelf: str) -> Iterator[None]:
+    """What is registered meanwhile belongs to `shelf`, also classes that are defined elsewhere."""
+    _loading.append(shelf)
+    try:
+        yield
+    finally:
+        _loading.pop()
 
 
 _shelves: list[Shelf] = []
@@ -289,24 +342,33 @@ def _shelf_of(component: Any) -> str:
         return PROJECT
     if module.startswith("hydrantic."):
         return STOCK
-    providers = {point.distribution for points in _installed_names().values() for point in points}
-    top = module.partition(".")[0]
-    return top if top in {name.replace("-", "_") for name in providers} else SESSION
+    points = (point for of_kind in _installed_names().values() for point in of_kind if point.distribution != STOCK)
+    provider = {point.package: point.distribution for point in points}.get(module.partition(".")[0])
+    return provider or (_loading[-1] if _loading else SESSION)
 
 
 def _refuse_other(tier: catalogue.Registry, name: str, entry: Entry) -> None:
     if name not in tier:
         return
     taken: Entry = tier.get(name)
-    if taken.component is entry.component or _definition(taken.component) == _definition(entry.component):
+    if taken.component is entry.component or _is_again(taken.component, entry.component):
         return
     raise RegistrationError(
         f"the {entry.kind} '{name}' is already registered: {taken.source}; the second is {entry.source}"
     )
 
 
+def _is_again(taken: Any, component: Any) -> bool:
+    """Whether a reloaded module or a notebook cell that is run again defines the same thing anew."""
+    if _definition(taken) != _definition(component):
+        return False
+    module = sys.modules.get(component.__module__)
+    # A module that is still being imported for the first time, and has the one already, defines two of one name.
+    is_first_import = getattr(getattr(module, "__spec__", None), "_initializing", False)
+    return not (is_first_import and vars(module).get(taken.__qualname__) is taken)
+
+
 def _definition(component: Any) -> tuple[Any, ...]:
-    # A reloaded module and a notebook cell that is run again define the same thing anew.
     return getattr(component, "__module__", None), getattr(component, "__qualname__", id(component))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,16 +19,17 @@ from hydrantic.compose import compose
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed
 from hydrantic.imports import import_lightning
 from hydrantic.plan import Plan, make_plan
-from hydrantic.project import Project
+from hydrantic.project import Project, shelf_beside
 from hydrantic.registries import registry
-from hydrantic.rundir import RunDirectory, RunRecord, recording, runs_root, write_atomically
+from hydrantic.rundir import RunDirectory, RunRecord, Status, recording, runs_root, write_atomically
 from hydrantic.source import display
 from hydrantic.yaml_text import to_yaml
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
 
-    from hydrantic.build import Assembly, BestMetrics, Draft
+    from hydrantic.build import Assembly, Draft
+    from hydrantic.interrupts import StopSignals
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class _ConfigGroups:
     def names(self, section: str) -> tuple[str, ...]:
         from hydrantic.blueprint import kind_of
 
-        return registry(kind_of(section)).names()
+        return registry(kind_of(section)).lookups()
 
 
 def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
@@ -84,9 +87,13 @@ def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Pr
         UsageError: the project cannot be used.
     """
     project = (project or Project.find()).open()
-    document = compose(Path(blueprint), overrides, _ConfigGroups())
-    import_lightning()  # not before it is needed: what is wrong with the file alone is said at once
-    return make_plan(document, project)
+    try:
+        document = compose(Path(blueprint), overrides, _ConfigGroups())
+        import_lightning()  # not before it is needed: what is wrong with the file alone is said at once
+        return make_plan(document, project)
+    except BlueprintError as error:
+        shelf = shelf_beside(Path(blueprint), project)
+        raise error if shelf is None else error.pointing_to(shelf.parent) from None
 
 
 def fit(
@@ -132,97 +139,103 @@ class _Execution:
     directory: RunDirectory
     project: Project
     began: float = field(default_factory=time.monotonic)
-    tracker: BestMetrics | None = None
+    has_begun: bool = False
 
     def run(self, *, test: bool) -> Run:
         record = self._record()
-        with ExitStack() as stack:
-            stack.enter_context(recording(self.directory.log_file))
-            stack.enter_context(_without_chatter())
-            try:
-                return self._train(stack, record, test=test)
-            except Interrupted:
-                record.finish("interrupted", **self._state(None))
-                print(f"interrupted; its state is kept: {display(self.directory.path)}", file=sys.stderr)
-                raise
-            except BlueprintError as error:
-                record.finish("failed", error=error)
-                raise
-            except Exception as error:
-                record.finish("failed", error=error)
-                raise self._failure(error) from error
-            except BaseException as error:
-                record.finish("interrupted", error=error)
-                raise
+        try:
+            with recording(self.directory.log_file), _without_chatter():
+                return self._run(record, test=test)
+        except BlueprintError:
+            if not self.has_begun:  # a callback or logger refused its fields: nothing is left behind
+                shutil.rmtree(self.directory.path, ignore_errors=True)
+            raise
 
     def _record(self) -> RunRecord:
         plan = self.drafted.plan
-        self._write_blueprint()
+        header = "# The complete blueprint of this run: `hydrantic fit` on it repeats the run.\n"
+        write_atomically(self.directory.blueprint_file, header + to_yaml(plan.resolved()))
+        files = {f"{each.kind}/{each.name}": each.entry.source.file for each in plan.components.values()}
         record = RunRecord(self.directory.record_file)
-        sources = {
-            f"{each.kind}/{each.name}": file
-            for each in plan.components.values()
-            if (file := each.entry.source.file) is not None
-        }
         record.start(
             name=plan.name,
             seed=plan.blueprint.seed,
             project=self.project.root,
-            sources=sources,
+            sources={name: file for name, file in files.items() if file is not None},
             data=self.drafted.facts.fingerprint,
         )
         return record
 
-    def _write_blueprint(self) -> None:
-        header = "# The complete blueprint of this run: `hydrantic fit` on it repeats the run.\n"
-        write_atomically(self.directory.blueprint_file, header + to_yaml(self.drafted.plan.resolved()))
-
-    def _train(self, stack: ExitStack, record: RunRecord, *, test: bool) -> Run:
+    def _run(self, record: RunRecord, *, test: bool) -> Run:
         from hydrantic.build import BestMetrics, assemble
         from hydrantic.interrupts import StopSignals
 
-        self.tracker = BestMetrics(self.drafted.plan.objective)
-        signals = stack.enter_context(StopSignals(self.directory.checkpoints / "last.ckpt"))
-        assembly = assemble(self.drafted, self.directory, (signals, self.tracker))
-        record.update(device=str(assembly.trainer.strategy.root_device))
-        self._tell_loggers(assembly)
-        assembly.trainer.fit(assembly.model, datamodule=assembly.data)
-        signals.raise_if_received()
-        metrics = _numbers(assembly.trainer.callback_metrics)
-        best = best_checkpoint(assembly)
-        if test and has_test_data(assembly):
-            metrics |= self._test(assembly, best)
-        signals.raise_if_received()
-        record.finish("finished", **self._state(best), metrics=metrics)
-        run = Run(self.directory.path, self.drafted.plan, metrics, time.monotonic() - self.began, assembly.model)
-        _load_weights(assembly.model, best)
-        print(run.summary())
-        return run
+        signals, tracker = StopSignals(self._last()), BestMetrics(self.drafted.plan.objective)
+        assembly = assemble(self.drafted, self.directory, (signals, tracker))
+        self.has_begun = True
+        status: Status = "failed"
+        failure: Exception | None = None
+        metrics: dict[str, float] = {}
+        try:
+            record.update(device=str(assembly.trainer.strategy.root_device))
+            with signals:
+                metrics |= self._train(assembly, signals, test=test)
+            status = "finished"
+        except (Interrupted, KeyboardInterrupt):
+            status = "interrupted"
+            print(f"interrupted; its state is kept: {display(self.directory.path)}", file=sys.stderr)
+            raise
+        except Exception as error:
+            failure = error
+            raise self._failed(error) from error
+        finally:
+            for logger in assembly.trainer.loggers:
+                logger.finalize(status)
+            best = _relative(best_checkpoint(assembly), self.directory.path)
+            record.finish(status, error=failure, best_checkpoint=best, best_metrics=tracker.values, metrics=metrics)
+        return self._finished(assembly, metrics)
 
-    def _tell_loggers(self, assembly: Assembly) -> None:
+    def _last(self) -> Path | None:
+        checkpoint = self.drafted.plan.blueprint.checkpoint
+        return None if checkpoint is None else self.directory.path / checkpoint.dirpath / "last.ckpt"
+
+    def _train(self, assembly: Assembly, signals: StopSignals, *, test: bool) -> dict[str, float]:
         resolved = self.drafted.plan.resolved()
         for logger in assembly.trainer.loggers:
             logger.log_hyperparams(resolved)
-
-    def _test(self, assembly: Assembly, best: Path | None) -> dict[str, float]:
+        assembly.trainer.fit(assembly.model, datamodule=assembly.data)
+        signals.raise_if_received()
+        metrics = _numbers(assembly.trainer.callback_metrics)
+        if not test or not has_test_data(assembly):
+            return metrics
+        best = best_checkpoint(assembly)
         checkpoint = {} if best is None else {"ckpt_path": str(best), "weights_only": True}
         results = assembly.trainer.test(assembly.model, datamodule=assembly.data, verbose=False, **checkpoint)
-        return {name: value for each in results for name, value in _numbers(each).items()}
+        signals.raise_if_received()
+        return metrics | {name: value for each in results for name, value in _numbers(each).items()}
 
-    def _state(self, best: Path | None) -> dict[str, Any]:
-        relative = None if best is None else str(best.relative_to(self.directory.path))
-        return {"best_checkpoint": relative, "best_metrics": self.tracker.values if self.tracker else {}}
+    def _finished(self, assembly: Assembly, metrics: dict[str, float]) -> Run:
+        _load_weights(assembly.model, best_checkpoint(assembly))
+        run = Run(self.directory.path, self.drafted.plan, metrics, time.monotonic() - self.began, assembly.model)
+        print(run.summary())
+        return run
 
-    def _failure(self, error: Exception) -> RunFailed:
-        import traceback
-
-        self.directory.log_file.open("a", encoding="utf-8").write("".join(traceback.format_exception(error)))
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        message = str(error) if isinstance(error, HydranticError) else f"{type(error).__name__}: {error}"
+    def _failed(self, error: Exception) -> RunFailed:
+        with self.directory.log_file.open("a", encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+        frames = traceback.extract_tb(error.__traceback__)
+        # The last place in a person's own code says more than the depths of a library.
+        own = [frame for frame in frames if "site-packages" not in frame.filename and "<frozen" not in frame.filename]
+        where = (own or frames)[-1]
+        words = str(error) if isinstance(error, HydranticError) else f"{type(error).__name__}: {error}"
         return RunFailed(
-            f"the run failed: {message}\n  at {display(Path(where.filename))}:{where.lineno}\n"
+            f"the run failed: {words}\n  at {display(Path(where.filename))}:{where.lineno}\n"
             f"run: {display(self.directory.path)} (log.txt has the traceback)"
         )
+
+
+def _relative(file: Path | None, folder: Path) -> str | None:
+    return None if file is None else str(file.relative_to(folder))
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -16,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from hydrantic.errors import RegistrationError
 from hydrantic.facts import FACT_NAMES
-from hydrantic.hparams import AUTO, Auto, Hparams
+from hydrantic.hparams import AUTO, RESERVED, Auto, Hparams
 from hydrantic.meanings import DERIVED_FROM
 
 Translate = Callable[[Any], Any]
@@ -49,15 +51,36 @@ def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], tra
     """
     hints = hints_of(component)
     derived: dict[str, Any] = {}
-    for parameter in inspect.signature(component).parameters.values():
+    for parameter in signature_of(component).parameters.values():
         if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             continue
         if (field := _field(component, parameter, hints, translate)) is not None:
             derived[parameter.name] = field
-    name = "".join(part.title() if part.islower() else part for part in component.__name__.split("_"))
-    made = create_model(f"{name}Hparams", __base__=Hparams, __doc__=inspect.getdoc(component), **derived)
+    name = "".join(part.title() if part.islower() else part for part in _name_of(component).split("_"))
+    with warnings.catch_warnings():
+        # An argument may well be called `copy` or `schema`; those methods of pydantic's are deprecated and unused.
+        warnings.filterwarnings("ignore", 'Field name ".*" shadows an attribute', UserWarning)
+        made = create_model(f"{name}Hparams", __base__=Hparams, __doc__=inspect.getdoc(component), **derived)
     setattr(made, DERIVED_FROM, component)
     return made
+
+
+def signature_of(component: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a class or function.
+
+    Raises:
+        RegistrationError: it has none that Python can tell.
+    """
+    try:
+        return inspect.signature(component)
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(f"{_name_of(component)} cannot be registered: {error}") from error
+
+
+def _name_of(component: Any) -> str:
+    if isinstance(component, functools.partial):
+        return _name_of(component.func)
+    return str(getattr(component, "__name__", type(component).__name__))
 
 
 def _field(
@@ -72,10 +95,17 @@ def _field(
         annotation = _type_of_default(parameter.default)
     data = data_type(annotation, translate)
     default = None if required else plain_default(parameter.default)
-    if data is None or parameter.name == "name" or parameter.name.startswith("_") or default is _NOT_DATA:
+    if not _can_be_field(parameter.name):
         if required:
             raise RegistrationError(
-                f"{component.__qualname__}: a blueprint cannot fill the argument '{parameter.name}' of type "
+                f"{_name_of(component)}: a blueprint cannot set an argument called '{parameter.name}'; "
+                "call it otherwise or give it a default"
+            )
+        return None
+    if data is None or default is _NOT_DATA:
+        if required:
+            raise RegistrationError(
+                f"{_name_of(component)}: a blueprint cannot fill the argument '{parameter.name}' of type "
                 f"{annotation}; give it a default or a type that YAML can write"
             )
         return None
@@ -87,6 +117,14 @@ def _field(
     if not required and default is None and data is not None:
         data = data | None if not isinstance(data, str) else data
     return data, Field(... if required else default, **about)  # type: ignore[call-overload]  # as above
+
+
+def _can_be_field(name: str) -> bool:
+    # `name` selects the component, and what pydantic and Hparams need for themselves is no field either.
+    return not (name == "name" or name in RESERVED or name.startswith("_") or name in _PYDANTIC)
+
+
+_PYDANTIC: Final = frozenset(name for name in dir(BaseModel) if name.startswith("model_"))
 
 
 class _NotData:
@@ -121,6 +159,8 @@ def data_type(annotation: Any, translate: Translate) -> Any:  # noqa: PLR0911 --
     """The part of an annotation that a blueprint can write, or None where nothing is left."""
     if annotation is None or annotation is types.NoneType:
         return types.NoneType
+    if annotation is Any:
+        return JsonValue
     if (translated := translate(annotation)) is not None:
         return translated
     origin = get_origin(annotation)
@@ -167,11 +207,20 @@ _ABSTRACT: Final = {name: getattr(collections.abc, name) for name in collections
 
 def hints_of(component: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of a constructor's or function's arguments; `object` for those that cannot be evaluated."""
-    function = component.__init__ if isinstance(component, type) else component
+    function = _function_of(component)
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError):  # names that only a type checker sees
         return dict(_hints_one_by_one(function))
+
+
+def _function_of(component: Any) -> Any:
+    """What holds the annotations of a class, a function, a partial function or an object that can be called."""
+    if isinstance(component, type):
+        return component.__init__ if component.__init__ is not object.__init__ else component.__new__
+    if isinstance(component, functools.partial):
+        return _function_of(component.func)
+    return component if inspect.isroutine(component) else type(component).__call__
 
 
 def _hints_one_by_one(function: Any) -> Iterable[tuple[str, Any]]:

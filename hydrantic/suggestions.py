@@ -26,5 +26,6 @@ def did_you_mean(name: str, known: Iterable[str], there_are: str = "there are") 
         return f"; did you mean '{near}'?"
     if not names:
         return "; there are none"
-    shown = ", ".join(sorted(names)[:12])
-    return f"; {there_are} {shown}{', ...' if len(names) > 12 else ''}"
+    short = [each for each in names if "." not in each] or names
+    shown = ", ".join(sorted(short)[:12])
+    return f"; {there_are} {shown}{', ...' if len(short) > 12 else ''}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from hydrantic.problems import Problem
+from hydrantic.scalars import parse_scalar
 from hydrantic.source import display, dotted
 from hydrantic.suggestions import did_you_mean, nearest
 
@@ -14,7 +16,10 @@ _CODE_KEYS: Final = "a blueprint selects components by `name:` and is never code
 _TYPES: Final = {
     "int": "an integer", "float": "a number", "bool": "true or false", "string": "text", "str": "text",
     "list": "a list", "tuple": "a list", "dict": "a mapping", "set": "a list", "mapping": "a mapping",
+    "model": "a mapping", "path": "the path of a local file",
 }  # fmt: skip
+_NOUNS: Final = {"data": "data module", "metrics": "metric", "callbacks": "callback", "loggers": "logger"}
+_UNCOUNTED: Final = {"text", "null"}
 
 
 def message(problem: Problem) -> str:
@@ -30,7 +35,20 @@ def suggestion(problem: Problem) -> str | None:
     """The accepted name that a misspelt one most likely means."""
     facts = problem.facts
     name = facts.get("field") if problem.code == "unknown-field" else facts.get("name")
-    return nearest(str(name), facts["known"]) if name is not None and "known" in facts else None
+    return nearest(_last(str(name)), facts["known"]) if name is not None and "known" in facts else None
+
+
+def _last(name: str) -> str:
+    """The last part of a dotted path: `torch.optim.AdmW` is `AdmW` misspelt."""
+    return name.rpartition(".")[2]
+
+
+def _a(kind: Any) -> str:
+    """The kind of a component or a value with its article."""
+    noun = _NOUNS.get(str(kind), str(kind))
+    if noun in _UNCOUNTED:
+        return noun
+    return f"an {noun}" if noun[:1] in "aeio" else f"a {noun}"
 
 
 def report(problems: Sequence[Problem], texts: Mapping[Path, str] | None = None) -> str:
@@ -51,8 +69,12 @@ def _headline(problems: Sequence[Problem]) -> str:
 
 
 def _paragraph(problem: Problem, texts: Mapping[Path, str]) -> str:
-    path = "" if problem.source.on_command_line or not problem.path else f"{dotted(problem.path)}: "
+    path = "" if problem.source.on_command_line or not problem.path else f"{_short(dotted(problem.path))}: "
     return f"{problem.source}: {path}{message(problem)}{_excerpt(problem, texts)}"
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 80 else f"{path[:77]}..."
 
 
 def _excerpt(problem: Problem, texts: Mapping[Path, str]) -> str:
@@ -84,18 +106,37 @@ def _line(file: Path | None, number: int, texts: Mapping[Path, str]) -> str | No
 def _value(kind: str, facts: Mapping[str, Any]) -> str:
     limits, value = facts["limits"], facts["value"]
     if kind == "missing":
-        return f"{facts['owner']} needs the field '{facts['field']}'"
+        what = "section" if facts["owner"] == "a blueprint" else "field"
+        return f"{facts['owner']} needs the {what} '{facts['field']}'"
+    if kind in _EMPTY and limits.get("min_length") == 1:
+        return "must not be empty"
+    if kind == "string_pattern_mismatch":
+        return _pattern(str(limits["pattern"]))
     if kind in _LIMITS:
         return _LIMITS[kind].format(**{name: _number(each) for name, each in limits.items()})
-    if kind == "literal_error":
-        return f"must be {_or(str(limits['expected']))}, not {_shown(value)}"
-    for name, words in _TYPES.items():
-        if kind in {f"{name}_type", f"{name}_parsing"}:
-            return f"must be {words}, not {_shown(value)}{_hint(name, value)}"
+    wanted = [each for one in ({"type": kind, **facts}, *facts.get("also", ())) for each in _wanted(one)]
+    if wanted:
+        return f"must be {_or(wanted)}, not {_shown(value)}{_hint(kind, value)}"
     text = str(facts["message"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:] if not text.startswith(tuple("0123456789")) else text
 
 
+def _wanted(facts: Mapping[str, Any]) -> list[str]:
+    """What a value must be: the choices there are, or a type in words."""
+    kind = str(facts["type"])
+    if kind == "literal_error":
+        return re.split(", | or ", str(facts["limits"]["expected"]).replace("'", ""))
+    return [words for name, words in _TYPES.items() if kind in {f"{name}_type", f"{name}_parsing"}]
+
+
+def _pattern(pattern: str) -> str:
+    return _PATTERNS.get(pattern, f"must have the form {pattern}")
+
+
+_PATTERNS: Final = {r"^[A-Za-z0-9_-]+$": "may have only letters, digits, '_' and '-'"}
+
+
+_EMPTY: Final = {"string_too_short", "too_short"}
 _LIMITS: Final = {
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -104,7 +145,6 @@ _LIMITS: Final = {
     "multiple_of": "must be a multiple of {multiple_of}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "may have only letters, digits, '_' and '-'",
     "too_short": "must have at least {min_length} elements, not {actual_length}",
     "too_long": "must have at most {max_length} elements, not {actual_length}",
     "finite_number": "must be a finite number",
@@ -115,14 +155,30 @@ def _number(value: Any) -> Any:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _hint(wanted: str, value: Any) -> str:
+def _hint(kind: str, value: Any) -> str:
+    wanted = kind.partition("_")[0]
     if not isinstance(value, str):
-        return "; quote it to make it text" if wanted in {"string", "str"} and value is not None else ""
-    if wanted == "bool" and value.lower() in {"yes", "no", "on", "off", "y", "n", "0", "1"}:
-        return f"; write {'true' if value.lower() in {'yes', 'on', 'y', '1'} else 'false'}"
-    if wanted in {"int", "float"} and value.strip("+-").lstrip("0").isdigit():
-        return "; write it without quotes and leading zeros"
+        scalar = isinstance(value, bool | int | float)
+        return "; quote it to make it text" if wanted in {"string", "str"} and scalar else ""
+    if wanted == "bool" and value.lower() in _TRUTHS:
+        return f"; write {_TRUTHS[value.lower()]}"
+    if wanted in {"int", "float"} and isinstance(_scalar(value), int | float):
+        return "; write it without quotes"
+    if wanted in {"int", "float"} and value.strip("+-").isdigit():
+        return "; write it without leading zeros"
     return ""
+
+
+_TRUTHS: Final = dict.fromkeys(("yes", "on", "y", "1", "true"), "true") | dict.fromkeys(
+    ("no", "off", "n", "0", "false"), "false"
+)
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return parse_scalar(text)
+    except ValueError:  # a number that is too long
+        return None
 
 
 def _shown(value: Any) -> str:
@@ -137,23 +193,75 @@ def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list | tuple) else repr(value)
 
 
-def _or(expected: str) -> str:
-    return expected.replace("'", "")
+def _or(names: Sequence[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 # -- problems by code -------------------------------------------------------------------------------------------------
 
 
 def _unknown_field(facts: Mapping[str, Any]) -> str:
-    return f"{facts['owner']} has no field '{facts['field']}'{did_you_mean(str(facts['field']), facts['known'], 'it has')}"
+    what = "section" if facts["owner"] == "a blueprint" else "field"
+    hint = did_you_mean(str(facts["field"]), facts["known"], "it has")
+    return f"{facts['owner']} has no {what} '{facts['field']}'{hint}"
 
 
 def _unknown_name(facts: Mapping[str, Any]) -> str:
-    kind = str(facts["kind"])
-    kind = {"metrics": "metric", "callbacks": "callback", "loggers": "logger"}.get(kind, kind)
+    kind, name = str(facts["kind"]), str(facts["name"])
     beside = facts.get("beside")
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
-    return f"no {kind} is called '{facts['name']}'{did_you_mean(str(facts['name']), facts['known'])}{hint}"
+    if "." in name and not beside:
+        hint = "; a dotted name is looked up like any other and never imported"
+    hint += "".join(f"; {each}" for each in facts.get("unread", ()))
+    return f"no {_NOUNS.get(kind, kind)} is called '{name}'{did_you_mean(_last(name), facts['known'])}{hint}"
+
+
+def _unknown_option(facts: Mapping[str, Any]) -> str:
+    group, name = str(facts["group"]), str(facts["name"])
+    if not group:
+        near = nearest(name, facts["known"])
+        return f"there is no {name}.yaml beside the blueprint" + (f"; did you mean '{near}'?" if near else "")
+    return f"the group '{group}' has no option '{name}'{did_you_mean(name, facts['known'])}"
+
+
+def _override_syntax(facts: Mapping[str, Any]) -> str:
+    text, reason = str(facts["text"]), str(facts["reason"])
+    if "=" not in text and not text.startswith("~"):
+        return "is no override; write key=value"
+    if text.startswith("="):
+        return "is no override: the key before the = is missing"
+    near = re.search(r"at(?: input)?:? '(.*)'", reason)
+    where = f" at {near[1]!r}" if near and near[1].strip() and "EOF" not in near[1] else ""
+    return f"cannot be read{where}: close every bracket and quote, and put quotes around text with spaces or signs"
+
+
+def _interpolation_size(facts: Mapping[str, Any]) -> str:
+    allowed = f"{facts['allowed']:,}"
+    return {
+        "chain": f"a chain of more than {allowed} interpolations",
+        "steps": f"the blueprint has more than {allowed} interpolations to resolve",
+        "nodes": f"interpolation produces more than {allowed} values",
+        "depth": f"interpolation nests values more than {allowed} deep",
+        "characters": f"interpolation produces more than {allowed} characters",
+    }[str(facts["what"])]
+
+
+def _unsuited(facts: Mapping[str, Any]) -> str:
+    return (
+        f"the {facts['kind']} '{facts['owner']}' is for {_or(facts['tasks'])} data, "
+        f"but the data '{facts['data']}' is {facts['task']}"
+    )
+
+
+def _unsuited_fact(facts: Mapping[str, Any]) -> str:
+    reason = _value(str(facts["type"]), facts)
+    return f"{facts['owner']} does not suit the data '{facts['data']}': its {facts['field']} {reason}"
+
+
+def _no_such_file(facts: Mapping[str, Any]) -> str:
+    file = display(Path(facts["file"]))
+    return f"there is no file '{facts['value']}'" + (f" ({file})" if file != facts["value"] else "")
 
 
 def _limit(facts: Mapping[str, Any]) -> str:
@@ -209,63 +317,68 @@ _WORDS: Final[Mapping[str, Words]] = {
     "not-utf8": lambda f: f"is not UTF-8: byte {f['byte']} is 0x{f['value']:02x}; save the file as UTF-8",
     "not-a-mapping": lambda f: f"must be a mapping (key: value), not {_kind(f)}",
     "limit": _limit,
-    "control-character": lambda f: f"has the control character U+{f['codepoint']:04X}",
+    "control-character": lambda f: f"the control character U+{f['codepoint']:04X} cannot stand in YAML; remove it",
     "yaml-syntax": lambda f: f"is no valid YAML: {f['reason']}",
-    "tab-indentation": lambda f: "is indented with a tab; YAML wants spaces",
+    "tab-indentation": lambda f: "this line is indented with a tab; YAML wants spaces",
     "several-documents": lambda f: "a second document begins here; a blueprint is one (remove the ---)",
     "alias-recursive": lambda f: f"the alias *{f['anchor']} stands inside its own anchor",
     "alias-unknown": lambda f: f"there is no anchor &{f['anchor']}{did_you_mean(str(f['anchor']), f['known'])}",
-    "key-not-text": lambda f: f"a key must be text, not {f['kind']}",
+    "key-not-text": lambda f: f"a key must be text, not {_a(f['kind'])}",
     "code-key": lambda f: f"'{f['key']}' would call code: {_CODE_KEYS}",
     "duplicate-key": lambda f: f"the key '{f['key']}' is there already, at {f['first']}",
-    "merge-key": lambda f: f"<< merges a mapping or a list of mappings, not {f['kind']}",
+    "merge-key": lambda f: f"<< merges a mapping or a list of mappings, not {_a(f['kind'])}",
     "number-too-long": lambda f: f"a number of {f['digits']} digits is too long",
     "tag-mismatch": lambda f: f"'{f['text']}' is not what its tag {f['tag'].rpartition(':')[2]} says",
     "yaml-tag": lambda f: f"the tag {f['tag']} is refused: {_CODE_KEYS}",
     # composition
     "unknown-name": _unknown_name,
-    "unknown-option": lambda f: f"the group '{f['group']}' has no option '{f['name']}'{did_you_mean(str(f['name']), f['known'])}",
+    "unknown-option": _unknown_option,
     "option-outside": lambda f: f"'{f['option']}' lies outside the blueprint's folder",
     "package-header": lambda f: f"is no package header that can be used: {f['text']}",
-    "defaults-not-a-list": lambda f: f"must be a list, not {f['kind']}",
-    "defaults-item": lambda f: f"an item is an option's name or `group: option`, not {f['kind']}",
+    "defaults-not-a-list": lambda f: f"must be a list, not {_a(f['kind'])}",
+    "defaults-item": lambda f: "an item must be the name of an option or one `group: option`, "
+    f"not {'a mapping of several' if f['kind'] == 'mapping' else _a(f['kind'])}",
     "defaults-cycle": lambda f: f"options include each other: {' -> '.join(f['cycle'])}",
     "defaults-invalid": lambda f: f"cannot be composed: {f['reason']}",
     "hydra-node": lambda f: f"'{f['key']}' is refused; of Hydra's own settings a blueprint may set {_known(tuple(f['allowed']))}",
-    "override-syntax": lambda f: f"is no override: {f['reason']}",
-    "sweep-without-multirun": lambda f: "gives several values; a sweep is wanted for that (-m)",
+    "override-syntax": _override_syntax,
+    "sweep-without-multirun": lambda f: "gives several values; choose one (a sweep, -m, runs them all)",
     "unknown-group": lambda f: f"there is no group '{f['group']}'{did_you_mean(str(f['group']), f['known'])}",
     "option-not-text": lambda f: f"'{f['section']}=' selects by name, not by {_shown(f['value'])}",
-    "option-list": lambda f: f"'{f['section']}' holds one component, not {len(f['names'])}",
+    "option-list": lambda f: f"'{f['section']}' holds one component, not {len(f['names'])}; choose one",
     "override-exists": lambda f: f"'{f['key']}' is set already; leave out the +",
     "group-twice": lambda f: f"'{f['group']}' is chosen more than once",
-    "override-unmatched": lambda f: f"nothing chooses '{f['key']}' that could be overridden",
+    "override-unmatched": lambda f: f"no defaults list chooses '{f['key']}', so there is nothing to override",
     "override-nothing-to-delete": lambda f: f"there is no '{f['key']}' to remove",
-    "override-delete-mismatch": lambda f: f"'{f['key']}' is {_shown(f['actual'])}, not {_shown(f['value'])}",
+    "override-delete-mismatch": lambda f: f"'{f['key']}' is {_shown(f['actual'])}, not {_shown(f['value'])}; "
+    f"~{f['key']} removes it whatever it is",
     "option-missing": lambda f: f"'{f['group']}' must be chosen: {_known(tuple(f['known']))}",
     "override-no-element": lambda f: f"'{f['key']}' has no element {f['index']}; it has {f['length']}",
-    "override-through-scalar": lambda f: f"'{f['key']}' is {f['kind']}, so nothing can be set below it",
+    "override-through-scalar": lambda f: f"'{f['key']}' is {_a(f['kind'])}, so nothing can be set below it",
     # interpolation
-    "interpolation-syntax": lambda f: f"the interpolation cannot be read: {f['reason']}",
+    "interpolation-syntax": lambda f: "is no interpolation that can be read: write ${section.field} with both braces, "
+    "or \\${ where you mean the text itself",
     "interpolation-unknown": _unknown_reference,
     "interpolation-cycle": lambda f: f"refers to itself: {' -> '.join(f['chain'])}",
-    "interpolation-not-text": lambda f: f"{f['kind']} cannot stand inside text",
-    "interpolation-argument": lambda f: f"{f['resolver']}: {f['reason']}",
-    "resolver-refused": lambda f: f"the resolver '{f['name']}' is refused; there is {_known(tuple(f['allowed']))}",
+    "interpolation-not-text": lambda f: f"{_a(f['kind'])} cannot stand inside text; refer to one of its values",
+    "interpolation-argument": lambda f: f"{f['resolver']} {f['reason']}",
+    "resolver-refused": lambda f: f"the resolver '{f['name']}' is refused: interpolation runs no code; "
+    f"there are {_known(tuple(f['allowed']))}",
     "env-not-allowed": lambda f: f"the environment variable {f['name']} may not be read; allow it in pyproject.toml: "
     f"[tool.hydrantic] env = [\"{f['name']}\"]",
     "env-missing": lambda f: f"the environment variable {f['name']} is not set",
-    "interpolation-too-large": lambda f: f"interpolation produces more than {f['allowed']:,} {f['what']}",
+    "interpolation-too-large": _interpolation_size,
     # components
     "unknown-field": _unknown_field,
-    "not-a-component": lambda f: f"must be the name of a {f['kind']} or a mapping with `name`, not {_shown(f['value'])}",
-    "not-a-name": lambda f: f"must be the name of a {f['kind']}, not {_shown(f['value'])}",
-    "no-name": lambda f: f"says no `name`; one of {_known(f['known'])}",
-    "given-twice": lambda f: f"'{f['field']}' is given twice",
+    "not-a-component": lambda f: f"must be the name of {_a(f['kind'])} or a mapping with `name`, not {_shown(f['value'])}",
+    "not-a-name": lambda f: f"must be the name of {_a(f['kind'])}, not {_shown(f['value'])}",
+    "no-name": lambda f: f"needs a `name` that chooses {_a(f['kind'])}: {_known(f['known'])}",
+    "given-twice": lambda f: f"means the same as '{f['other']}', which is there too; keep one of them",
     "broken-component": lambda f: str(f["reason"]),
-    "no-such-file": lambda f: f"there is no file '{f['value']}' ({display(Path(f['file']))})",
+    "no-such-file": _no_such_file,
     "refused-field": lambda f: str(f["message"]),
-    "refused": lambda f: f"{f['owner']} refuses its fields: {f['message']}",
+    "refused": lambda f: f"the {_NOUNS.get(f['kind'], f['kind'])} '{f['owner']}' cannot be built: {f['message']}",
+    "refused-by-trainer": lambda f: f"Lightning's Trainer refuses its arguments: {f['message']}",
     # the plan
     "said-elsewhere": lambda f: f"'{f['field']}' is not set here: {f['instead']}",
     "requirement": lambda f: f"'{f['requirement']}' is not met: {f['reason']}",
@@ -275,9 +388,11 @@ _WORDS: Final[Mapping[str, Words]] = {
     "trains-itself": lambda f: f"the model '{f['model']}' is a LightningModule with its own training; "
     "this section would have no effect: leave it out",
     "not-supplied": _not_supplied,
+    "unsuited": _unsuited,
+    "unsuited-fact": _unsuited_fact,
     "contradicts-data": _contradiction,
 }  # fmt: skip
 
 
 def _kind(facts: Mapping[str, Any]) -> str:
-    return str(facts["kind"]) if "kind" in facts else _shown(facts["value"])
+    return _a(facts["kind"]) if "kind" in facts else _shown(facts["value"])

@@ -82,7 +82,7 @@ def test_lengths_beyond_the_data_are_refused() -> None:
 
 
 def test_a_fraction_too_small_for_a_sample_is_refused() -> None:
-    with pytest.raises(InvalidField, match="split: leaves no test sample: 0.01 of 40 samples"):
+    with pytest.raises(InvalidField, match=r"split: leaves no test sample: 0.01 of 40 samples"):
         Numbered({"split": [0.9, 0.09, 0.01]}).facts()
 
 
@@ -187,7 +187,9 @@ def test_other_test_samples_change_nothing_in_training() -> None:
             samples.inputs[Numbered().indices[2]] *= 1000
             return samples
 
-    (inputs, _), (others, _) = (next(iter(cls({"standardize": True}).train_dataloader())) for cls in (Numbered, Changed))
+    (inputs, _), (others, _) = (
+        next(iter(cls({"standardize": True}).train_dataloader())) for cls in (Numbered, Changed)
+    )
 
     assert torch.equal(inputs, others)
 

@@ -67,7 +67,9 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise InvalidField("path", f"{path} holds more than tensors, which is not loaded") from error
     except (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise InvalidField("path", f"{path} cannot be read: {next(iter(str(error).splitlines()), type(error).__name__)}") from error
+        raise InvalidField(
+            "path", f"{path} cannot be read: {next(iter(str(error).splitlines()), type(error).__name__)}"
+        ) from error
 
 
 def _read_npz(path: Path) -> Mapping[str, Tensor]:

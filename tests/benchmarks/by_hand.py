@@ -1,55 +1,68 @@
-"""What the blueprint of the benchmark describes, written by hand with plain Lightning, as its documentation shows it."""
+"""What the blueprints of the benchmark describe, written by hand with plain Lightning as its documentation shows it."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
+from pathlib import Path
 
 import torch
 import torchmetrics
 from lightning import pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
-from sklearn.datasets import load_digits, make_classification
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "project", "registry"))
+sys.path.insert(0, str(Path(__file__).parent / "project" / "registry"))
 from stopwatch import Stopwatch  # noqa: E402
 
-ROWS, EPOCHS, METRICS, WANDB = (os.environ[f"BENCHMARK_{name}"] for name in ("ROWS", "EPOCHS", "METRICS", "WANDB"))
+CASE, EPOCHS = os.environ["BENCHMARK_CASE"], int(os.environ["BENCHMARK_EPOCHS"])
+CLASSES = 10
+
+
+def metrics() -> torchmetrics.MetricCollection:
+    """The metrics of the case."""
+    of = {"task": "multiclass", "num_classes": CLASSES}
+    chosen: dict[str, torchmetrics.Metric] = {"accuracy": torchmetrics.Accuracy(**of)}
+    if CASE == "mlp":
+        chosen["f1"] = torchmetrics.F1Score(average="macro", **of)
+        chosen["top3"] = torchmetrics.Accuracy(top_k=3, **of)
+    if CASE.endswith("five"):
+        chosen["f1"] = torchmetrics.F1Score(average="macro", **of)
+        chosen["precision"] = torchmetrics.Precision(average="macro", **of)
+        chosen["recall"] = torchmetrics.Recall(average="macro", **of)
+        chosen["auroc"] = torchmetrics.AUROC(**of)
+    return torchmetrics.MetricCollection(chosen)
+
+
+def network(features: int) -> nn.Module:
+    """The network of the case."""
+    width, drop, norm = (256, 0.2, True) if CASE == "mlp" else (128, 0.1, False)
+    layers: list[nn.Module] = []
+    for inputs in (features, width):
+        layers += [nn.Linear(inputs, width), *([nn.BatchNorm1d(width)] if norm else []), nn.ReLU(), nn.Dropout(drop)]
+    return nn.Sequential(*layers, nn.Linear(width, CLASSES))
 
 
 class LitMLP(pl.LightningModule):
-    """A multilayer perceptron that logs a loss and torchmetrics once per epoch."""
+    """A multilayer perceptron that logs its loss and metrics once per epoch."""
 
-    def __init__(self, features: int, classes: int) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(features, 128), nn.ReLU(), nn.Dropout(0.1), nn.Linear(128, 128), nn.ReLU(), nn.Dropout(0.1),
-            nn.Linear(128, classes),
-        )  # fmt: skip
-        of = {"task": "multiclass", "num_classes": classes}
-        chosen = {"accuracy": torchmetrics.Accuracy(**of)}
-        if int(METRICS) == 5:
-            chosen |= {
-                "f1": torchmetrics.F1Score(average="macro", **of),
-                "precision": torchmetrics.Precision(average="macro", **of),
-                "recall": torchmetrics.Recall(average="macro", **of),
-                "auroc": torchmetrics.AUROC(**of),
-            }
-        metrics = torchmetrics.MetricCollection(chosen)
-        self.stages = nn.ModuleDict({f"{stage}_": metrics.clone(f"{stage}/") for stage in ("training", "validation")})
+        self.net = network(features)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=0.1 if CASE == "mlp" else 0.0)
+        self.of_stage = nn.ModuleDict({f"{name}_": metrics().clone(f"{name}/") for name in ("training", "validation")})
 
     def _step(self, stage: str, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         x, y = batch
         logits = self.net(x)
-        loss = nn.functional.cross_entropy(logits, y)
-        metrics = self.stages[f"{stage}_"]
-        metrics(logits, y)
+        loss = self.loss(logits, y)
+        of_stage = self.of_stage[f"{stage}_"]
+        of_stage(logits, y)
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True)
-        self.log_dict(metrics, on_step=False, on_epoch=True)
+        self.log_dict(of_stage, on_step=False, on_epoch=True)
         return loss
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
@@ -58,32 +71,47 @@ class LitMLP(pl.LightningModule):
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         return self._step("validation", batch)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=0.01)
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
+        if CASE != "mlp":
+            return {"optimizer": optimizer}
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)}
+
+
+def data() -> TensorDataset:
+    """The digits, or the table that the benchmark wrote."""
+    if CASE.startswith("large"):
+        import numpy as np
+
+        arrays = np.load(os.environ["BENCHMARK_TABLE"])
+        return TensorDataset(torch.from_numpy(arrays["inputs"]), torch.from_numpy(arrays["targets"]))
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return TensorDataset(torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y))
+
+
+def logger() -> Logger:
+    """The logger of the case."""
+    if os.environ.get("BENCHMARK_WANDB"):
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(project="benchmark", offline=True, save_dir="runs")
+    return CSVLogger("runs")
 
 
 def main() -> None:
+    """Train."""
     warnings.filterwarnings("ignore")
     pl.seed_everything(42, verbose=False)
-    if int(ROWS):
-        x, y = make_classification(int(ROWS), 100, n_informative=50, n_classes=10, random_state=0)
-    else:
-        x, y = load_digits(return_X_y=True)
-        x = x / 16
-    data = TensorDataset(torch.tensor(x, dtype=torch.float32), torch.tensor(y))
-    split = torch.Generator().manual_seed(42)
-    train, validation, _ = random_split(data, [0.8, 0.1, 0.1], generator=split)
-    batch = 256 if int(ROWS) else 64
-    logger: Logger = CSVLogger("runs")
-    if int(WANDB):
-        from lightning.pytorch.loggers import WandbLogger
-
-        logger = WandbLogger(project="benchmark", offline=True, save_dir="runs")
+    samples = data()
+    train, validation, _ = random_split(samples, [0.8, 0.1, 0.1], generator=torch.Generator().manual_seed(42))
+    batch = 256 if CASE.startswith("large") else 64
     trainer = pl.Trainer(
-        max_epochs=int(EPOCHS), logger=logger, accelerator="cpu",
+        max_epochs=EPOCHS, logger=logger(), accelerator="cpu",
         callbacks=[ModelCheckpoint(monitor="validation/loss"), Stopwatch()],
     )  # fmt: skip
-    model = LitMLP(data.tensors[0].shape[1], 10)
+    model = LitMLP(samples.tensors[0].shape[1])
     trainer.fit(model, DataLoader(train, batch, shuffle=True), DataLoader(validation, batch))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydrantic.registry.data import shipped
 from sklearn import datasets
 
 from hydrantic import InvalidField
 from hydrantic.components import choose
-from hydrantic.registry.data import shipped
 
 
 def data(name: str, **fields: Any) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from hydrantic.registry.losses import BCEWithLogits, CrossEntropy
 from torch.nn import functional
 
 from hydrantic import Facts, InvalidField
 from hydrantic.components import choose
-from hydrantic.registry.losses import BCEWithLogits, CrossEntropy
 
 OUTPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(12) % 4
@@ -68,7 +68,9 @@ def test_shapes_that_do_not_pair_are_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["cross_entropy", "nll"])
 @pytest.mark.parametrize("targets", [LABELS, CLASSES[:5], CLASSES.reshape(-1, 1)])
 def test_targets_that_are_no_classes_are_named(name: str, targets: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"outputs \(12, 4\) must be \(batch, classes\) and targets \(.* class indices"):
+    with pytest.raises(
+        ValueError, match=r"outputs \(12, 4\) must be \(batch, classes\) and targets \(.* class indices"
+    ):
         loss(name)(OUTPUTS, targets)
 
 
@@ -79,7 +81,9 @@ def test_cross_entropy_takes_a_class_for_each_pixel() -> None:
 
 
 def test_whole_number_targets_of_a_binary_loss_become_floats() -> None:
-    assert torch.equal(BCEWithLogits()(OUTPUTS[:, 0], (CLASSES > 1).long()), BCEWithLogits()(OUTPUTS[:, 0], (CLASSES > 1).float()))
+    assert torch.equal(
+        BCEWithLogits()(OUTPUTS[:, 0], (CLASSES > 1).long()), BCEWithLogits()(OUTPUTS[:, 0], (CLASSES > 1).float())
+    )
 
 
 def test_balanced_weights_make_all_classes_count_alike() -> None:

@@ -43,7 +43,10 @@ def test_a_cnn_may_keep_the_size_of_its_images() -> None:
     [
         ({"input_shape": [64]}, r"input_shape: cnn needs images .channels, height, width., but an input has .64,."),
         ({"input_shape": [1, 8, 8], "kernel_size": 4}, "kernel_size: must be odd"),
-        ({"input_shape": [1, 8, 8], "channels": [4, 4, 4, 4]}, "pooling: 4 blocks with pooling 2 need images of at least 16"),
+        (
+            {"input_shape": [1, 8, 8], "channels": [4, 4, 4, 4]},
+            "pooling: 4 blocks with pooling 2 need images of at least 16",
+        ),
     ],
 )
 def test_a_cnn_says_what_it_needs(fields: dict[str, Any], message: str) -> None:
@@ -81,8 +84,7 @@ def test_a_universal_function_is_a_sum_of_sigmoids() -> None:
     inner, outer = made.layers[1], made.layers[3]
     x = torch.linspace(-3, 3, 7).reshape(-1, 1)
     expected = sum(
-        v * torch.sigmoid(w * x + b)
-        for v, w, b in zip(outer.weight[0], inner.weight[:, 0], inner.bias, strict=True)
+        v * torch.sigmoid(w * x + b) for v, w, b in zip(outer.weight[0], inner.weight[:, 0], inner.bias, strict=True)
     )
 
     torch.testing.assert_close(made(x), expected)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from hydrantic import Hparams, InvalidField, LayerSlot, Model, ModelHparams, register_layer, register_model
+from hydrantic import AUTO, Auto, Hparams, InvalidField, LayerSlot, Model, ModelHparams, register_layer, register_model
 
 
 class StackHparams(Hparams):
@@ -86,3 +88,36 @@ class Moody(nn.Module):
     def __init__(self, width: int = 8) -> None:
         super().__init__()
         raise ValueError("not today")
+
+
+@register_model("clumsy")
+class Clumsy(nn.Module):
+    """Has a bug."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.layers = nn.Linear(width, {}["missing"])
+
+
+@register_model("unfillable")
+class Unfillable(nn.Module):
+    """Wants what no blueprint can write."""
+
+    def __init__(self, network: object) -> None:
+        super().__init__()
+
+
+@register_model("wants_classes")
+class WantsClasses(nn.Module):
+    """Is for classes only, and says so by the type of a field."""
+
+    def __init__(self, task: Auto[Literal["multiclass"]] = AUTO) -> None:
+        super().__init__()
+
+
+@register_model("wants_labels")
+class WantsLabels(nn.Module):
+    """Needs a fact that most data does not state."""
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__()

@@ -1,0 +1,97 @@
+"""Every command and code block of the README does what the README says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+ENVIRONMENTS = "python3 -m venv"  # .ci/run executes these two lines literally, in new environments
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that a block shows, named by its first line."""
+        named = re.match(r"# ((?:registry|blueprints)/\S+)\n", self.text)
+        return named[1] if named else None
+
+
+def blocks() -> list[Block]:
+    return [Block(*found) for found in re.findall(r"```(\w+)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that holds the files which the README shows."""
+    folder = tmp_path_factory.mktemp("a reader's project")
+    for block in blocks():
+        if block.file is not None:
+            file = folder / block.file
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block.text, "utf-8")
+    return folder
+
+
+def run(line: str, project: Path) -> subprocess.CompletedProcess[str]:
+    words = re.sub(r"\bpython -m hydrantic", f"{sys.executable} -m hydrantic", line)
+    words = re.sub(r"^hydrantic fit", f"{sys.executable} -m hydrantic fit", words)
+    environment = os.environ | {
+        "PYTHONPATH": str(README.parent), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    return subprocess.run(
+        words, shell=True, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+COMMANDS = [
+    line
+    for block in blocks()
+    if block.language == "bash"
+    for line in block.text.splitlines()
+    if line.strip() and ENVIRONMENTS not in line
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_readme_ends_as_the_readme_says(line: str, project: Path) -> None:
+    wanted = int(found[1]) if (found := re.search(r"# exit code (\d)", line)) else 0
+    done = run(line, project)
+    assert done.returncode == wanted, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_report_in_the_readme_is_the_report_of_its_mistaken_blueprint(project: Path) -> None:
+    shown = next(block.text for block in blocks() if block.text.startswith("4 problems in"))
+    line = next(line for line in COMMANDS if "mistaken" in line)
+    assert run(line, project).stderr == shown
+
+
+def test_the_python_of_the_readme_runs(project: Path) -> None:
+    python = [block.text for block in blocks() if block.language == "python" and block.file is None]
+    assert python
+    script = project / "from_python.py"
+    script.write_text("\n".join(python), "utf-8")
+    done = run(f"{sys.executable} from_python.py", project)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_block_of_the_readme_is_run_or_is_shown_output() -> None:
+    kinds = {block.language for block in blocks()}
+    assert kinds == {"bash", "yaml", "python", "text"}
+    assert all(block.file for block in blocks() if block.language == "yaml")
+
+
+def test_the_readme_has_the_two_commands_that_ci_runs() -> None:
+    lines = [line for line in README.read_text("utf-8").splitlines() if line.startswith(ENVIRONMENTS)]
+    assert [("hydrantic fit" in line, "pytest" in line) for line in lines] == [(True, False), (False, True)]
