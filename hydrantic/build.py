@@ -79,6 +79,8 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     """
     plan = drafted.plan
     arguments = dict(plan.trainer.items())
+    if drafted.facts.validation_size == 0:
+        arguments |= {"limit_val_batches": 0, "num_sanity_val_steps": 0}
     shows_progress = arguments.pop("enable_progress_bar") is not False
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
@@ -86,7 +88,7 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     trainer = _trainer(
         plan,
         **arguments | {"profiler": arguments["profiler"] or NoProfiler()},
-        logger=loggers(plan, directory),
+        logger=False,
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
         plugins=[AtomicCheckpointIO()],
@@ -94,6 +96,8 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
+    # Last: a logger may start a service, which everything else should have let it do.
+    trainer.loggers = loggers(plan, directory)
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
 
 

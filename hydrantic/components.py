@@ -32,6 +32,7 @@ SUPPLIED: Final[Mapping[str, frozenset[str]]] = {
     "scheduler": frozenset({"optimizer", "last_epoch"}),
     "logger": _RUN | {"save_dir", "root_dir", "dir", "version", "id", "experiment", "agg_key_funcs"},
     "callback": _RUN | {"dirpath"},
+    "layer": frozenset({"device", "dtype"}),
 }
 """Arguments that the framework passes itself, by kind; what it does not know of them keeps its default."""
 

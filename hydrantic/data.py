@@ -427,6 +427,12 @@ class InMemoryData(LightningDataModule, Generic[H]):
         samples = self._ready().samples
         return BatchLoader(samples.inputs, samples.targets, self.thparams.batch_size)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on the device; where it is there already, as it is."""
+        if isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def _in_order(self, part: int) -> BatchLoader:
         inputs, targets = self._ready().parts[part]
         return BatchLoader(inputs, targets, self.thparams.batch_size)
@@ -465,7 +471,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
         preprocessing = self._fitted or self._fit(train, missing=has_missing(raw.inputs))
         samples = replace(raw, inputs=preprocessing(raw.inputs))
         parts = tuple((samples.inputs[each], samples.targets[each]) for each in indices)
-        facts = replace(state_facts(raw, train.targets), fingerprint=fingerprint)
+        sizes = {"validation_size": len(indices[1]), "test_size": len(indices[2])}
+        facts = replace(state_facts(raw, train.targets), fingerprint=fingerprint, **sizes)
         return _Prepared(samples, parts, indices, preprocessing, facts)
 
     def _fit(self, train: Samples, *, missing: bool) -> Preprocessing:

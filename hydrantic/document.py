@@ -30,6 +30,8 @@ _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
     _CORE + "bool": (bool,),
     _CORE + "null": (type(None),),
 }
+_UNSHIELD = {0x10FF00 + number: sign for number, sign in enumerate("{}[],:#")}  # private characters that nobody writes
+_SHIELD = {ord(sign): code for code, sign in _UNSHIELD.items()}
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -335,7 +337,9 @@ def parse_page(text: str, file: Path, limits: Limits, problems: Problems) -> Pag
         return None
     reader = _Reader(file, limits, problems)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(_shielded(text), Loader=_LOADER):
+            if isinstance(event, yaml.ScalarEvent):
+                event.value = event.value.translate(_UNSHIELD)
             reader.take(event)
     except yaml.YAMLError as error:
         _note_syntax(error, text, file, problems)
@@ -349,6 +353,27 @@ def parse_page(text: str, file: Path, limits: Limits, problems: Problems) -> Pag
         problems.add("not-a-mapping", root.source, kind=kind_of(root))
         return None
     return Page(file, text, root)
+
+
+def _shielded(text: str) -> str:
+    """The text with the signs inside each `${...}` replaced, one for one, by others that mean nothing to YAML.
+
+    So an interpolation needs no quotes inside `{...}` and `[...]` either.
+    """
+    if "${" not in text or any(chr(code) in text for code in _UNSHIELD):
+        return text
+    pieces, end, open_ = [], 0, list[int]()
+    for found in re.finditer(r"\$?\{|\}|\n", text):
+        if found[0] == "\n":
+            open_.clear()
+        elif found[0] == "}" and open_:
+            begin = open_.pop()
+            if not open_:
+                pieces += [text[end:begin], text[begin : found.end()].translate(_SHIELD)]
+                end = found.end()
+        elif found[0] == "${" or (found[0] == "{" and open_):
+            open_.append(found.start())
+    return "".join([*pieces, text[end:]])
 
 
 def _is_sound(text: str, file: Path, limits: Limits, problems: Problems) -> bool:

@@ -39,6 +39,10 @@ class Facts:
     """Number of training samples of each class."""
     train_size: int | None = None
     """Number of training samples."""
+    validation_size: int | None = None
+    """Number of validation samples; 0 where there is no validation."""
+    test_size: int | None = None
+    """Number of test samples; 0 where there is no test."""
     fingerprint: str | None = None
     """A hash of the data's content: the same data, the same fingerprint."""
     extra: dict[str, Any] = field(default_factory=dict)

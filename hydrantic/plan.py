@@ -20,7 +20,7 @@ from hydrantic.interpolation import resolve as interpolate
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.problems import Problems
 from hydrantic.project import Project
-from hydrantic.registries import registry
+from hydrantic.registries import STOCK, registry
 from hydrantic.requirements import unmet
 from hydrantic.source import DEFAULT, KeyPath
 
@@ -107,8 +107,23 @@ class Plan:
             "loss": None if self.loss is None else self._supplied(self.loss, wanted, problems),
             "metrics": {label: self._supplied(each, facts, problems) for label, each in self.metrics.items()},
         }
+        if facts.validation_size == 0:
+            changed["blueprint"] = self._without_validation(problems)
         problems.raise_any()
         return dataclasses.replace(self, **changed)
+
+    def _without_validation(self, problems: Problems) -> Blueprint:
+        """The blueprint with the latest checkpoint kept instead of the best; who asks for the best is told."""
+        for section in ("checkpoint", "early_stopping", "objective"):
+            path: KeyPath = (section, "metric" if section == "objective" else "monitor")
+            node = self.document.find(path)
+            if node is not None and str(node.value).startswith("validation/"):
+                problems.add("no-validation", node.source, path, monitor=node.value, data=self.data.name)
+        checkpoint = self.blueprint.checkpoint
+        if checkpoint is None or not str(checkpoint.monitor).startswith("validation/"):
+            return self.blueprint
+        latest = checkpoint.model_copy(update={"monitor": None, "save_top_k": min(checkpoint.save_top_k, 1)})
+        return self.blueprint.model_copy(update={"checkpoint": latest})
 
     def _supplied(
         self, component: Component[Any], facts: Facts, problems: Problems, *, nested: bool = False
@@ -282,6 +297,8 @@ class _Planner:
             self._check_requirements(blueprint)
         if model is not None:
             self._check_style(style_of(model.entry.component), model)
+        if blueprint is not None and model is not None and style_of(model.entry.component) == "network":
+            self._check_monitors(blueprint, single["scheduler"], labelled)
         if self.problems or blueprint is None or trainer is None:
             return None
         return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
@@ -347,12 +364,39 @@ class _Planner:
                 if self._is_written(section):
                     self._refuse("trains-itself", section, model)
 
+    def _check_monitors(
+        self, blueprint: Blueprint, scheduler: Component[Any] | None, labelled: Mapping[str, Mapping[str, Component[Any]]]
+    ) -> None:
+        """Refuse what watches a name that nothing logs; callbacks of a project may log whatever they like."""
+        if any(each.entry.shelf != STOCK for each in labelled["callbacks"].values()):
+            return
+        metrics = self.document.find(("metrics",))
+        logged = ("loss", *(str(label) for label, _ in (metrics.children() if metrics is not None else ())))
+        known = tuple(f"{stage}/{name}" for stage in ("training", "validation") for name in logged)
+        for path, name in _monitors(blueprint, scheduler):
+            of_test = name.startswith("test/") and path[0] == "objective"
+            if name in known or name.startswith(tuple(f"{each}/" for each in known)) or of_test:
+                continue
+            self.problems.add("unknown-monitor", self.document.source(path), path, name=name, known=known)
+
     def _is_written(self, section: str) -> bool:
         node = self.document.find((section,))
         return node is not None and node.value not in (None, {})
 
     def _refuse(self, code: str, section: str, model: Component[Any]) -> None:
         self.problems.add(code, self.document.key_source((section,)), (section,), model=model.name, section=section)
+
+
+def _monitors(blueprint: Blueprint, scheduler: Component[Any] | None) -> Iterator[tuple[KeyPath, str]]:
+    """Every logged name that a blueprint watches, and where it says so."""
+    for section in ("checkpoint", "early_stopping"):
+        settings = getattr(blueprint, section)
+        if settings is not None and settings.monitor is not None:
+            yield (section, "monitor"), settings.monitor
+    if blueprint.objective is not None:
+        yield ("objective", "metric"), blueprint.objective.metric
+    if scheduler is not None and scheduler.wiring is not None:
+        yield ("scheduler", "monitor"), scheduler.wiring["monitor"]
 
 
 def _overrides(component: Any, method: str) -> bool:

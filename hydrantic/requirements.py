@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 
 def unmet(requires: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -30,14 +32,17 @@ def _reason(text: str) -> str:
     try:
         installed = _installed(requirement.name)
     except PackageNotFoundError:
-        return f"it is not installed: pip install '{text}'"
-    if requirement.specifier.contains(installed, prereleases=True):
-        return ""
-    return f"{requirement.name} {installed} is installed: pip install '{text}'"
+        return f"it is not installed; pip install '{text}'"
+    try:
+        if requirement.specifier.contains(installed, prereleases=True):
+            return ""
+    except InvalidVersion:  # of a distribution that numbers its releases in its own way
+        return f"{requirement.name} {installed} is installed, and its version cannot be compared"
+    return f"{requirement.name} {installed} is installed; pip install '{text}'"
 
 
 def _installed(name: str) -> str:
-    if name == "hydrantic":
+    if canonicalize_name(name) == "hydrantic":
         import hydrantic
 
         return str(hydrantic.__version__)

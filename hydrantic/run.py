@@ -9,7 +9,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -149,6 +149,8 @@ class _Execution:
         except BlueprintError:
             if not self.has_begun:  # a callback or logger refused its fields: nothing is left behind
                 shutil.rmtree(self.directory.path, ignore_errors=True)
+                with suppress(OSError):  # it holds other runs
+                    self.directory.path.parent.rmdir()
             raise
 
     def _record(self) -> RunRecord:
@@ -206,13 +208,19 @@ class _Execution:
         assembly.trainer.fit(assembly.model, datamodule=assembly.data)
         signals.raise_if_received()
         metrics = _numbers(assembly.trainer.callback_metrics)
-        if not test or not has_test_data(assembly):
+        if not test or not self._can_test(assembly):
             return metrics
         best = best_checkpoint(assembly)
         checkpoint = {} if best is None else {"ckpt_path": str(best), "weights_only": True}
         results = assembly.trainer.test(assembly.model, datamodule=assembly.data, verbose=False, **checkpoint)
         signals.raise_if_received()
         return metrics | {name: value for each in results for name, value in _numbers(each).items()}
+
+    def _can_test(self, assembly: Assembly) -> bool:
+        from lightning.pytorch.utilities.model_helpers import is_overridden
+
+        has_loader = is_overridden("test_dataloader", assembly.data)
+        return has_loader and self.drafted.facts.test_size != 0 and assembly.trainer.fast_dev_run is False
 
     def _finished(self, assembly: Assembly, metrics: dict[str, float]) -> Run:
         _load_weights(assembly.model, best_checkpoint(assembly))
@@ -271,16 +279,6 @@ def best_checkpoint(assembly: Assembly) -> Path | None:
         if path and Path(path).is_file():
             return Path(path)
     return None
-
-
-def has_test_data(assembly: Assembly) -> bool:
-    """Whether the data module has a test split."""
-    from lightning.pytorch.utilities.model_helpers import is_overridden
-
-    if not is_overridden("test_dataloader", assembly.data):
-        return False
-    facts_of_tests = getattr(assembly.data, "has_test", None)
-    return True if facts_of_tests is None else bool(facts_of_tests)
 
 
 def _load_weights(model: LightningModule, best: Path | None) -> None:

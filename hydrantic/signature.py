@@ -217,7 +217,8 @@ def hints_of(component: Callable[..., Any]) -> dict[str, Any]:
 def _function_of(component: Any) -> Any:
     """What holds the annotations of a class, a function, a partial function or an object that can be called."""
     if isinstance(component, type):
-        return component.__init__ if component.__init__ is not object.__init__ else component.__new__
+        has_own = component.__init__ is not object.__init__  # type: ignore[misc]  # only looked at
+        return component.__init__ if has_own else component.__new__  # type: ignore[misc]  # as above
     if isinstance(component, functools.partial):
         return _function_of(component.func)
     return component if inspect.isroutine(component) else type(component).__call__

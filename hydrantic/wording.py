@@ -211,7 +211,7 @@ def _unknown_name(facts: Mapping[str, Any]) -> str:
     kind, name = str(facts["kind"]), str(facts["name"])
     beside = facts.get("beside")
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
-    if "." in name and not beside:
+    if "." in name and not beside and nearest(_last(name), facts["known"]) is None:
         hint = "; a dotted name is looked up like any other and never imported"
     hint += "".join(f"; {each}" for each in facts.get("unread", ()))
     return f"no {_NOUNS.get(kind, kind)} is called '{name}'{did_you_mean(_last(name), facts['known'])}{hint}"
@@ -387,10 +387,13 @@ _WORDS: Final[Mapping[str, Words]] = {
     "has-own-loss": lambda f: f"the model '{f['model']}' computes its own loss; leave this section out",
     "trains-itself": lambda f: f"the model '{f['model']}' is a LightningModule with its own training; "
     "this section would have no effect: leave it out",
+    "unknown-monitor": lambda f: f"nothing logs '{f['name']}'{did_you_mean(str(f['name']), f['known'])}",
     "not-supplied": _not_supplied,
     "unsuited": _unsuited,
     "unsuited-fact": _unsuited_fact,
     "contradicts-data": _contradiction,
+    "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
+    "(its split leaves none)",
 }  # fmt: skip
 
 

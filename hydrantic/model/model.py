@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -136,12 +137,6 @@ class Model(LightningModule, Generic[H]):
         self.log_dict({f"{stage}/{name}": value for name, value in self._tallies[stage].compute().items()})
         self._tallies[stage].reset()
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """The batch on the device; where it is there already, as it is."""
-        if isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch):
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the current hook some fifty times in a step; torch would look for parameters each time.
         if name == "_current_fx_name":
@@ -196,7 +191,8 @@ class Model(LightningModule, Generic[H]):
         if len(checkpoints) == 1 and _is_lightnings_default(checkpoints[0]):
             from hydrantic.checkpoints import checkpoint_callback
 
-            wanted.append(checkpoint_callback(self.groups.checkpoint, self.groups.checkpoint.dirpath))
+            folder = Path(self._trainer.default_root_dir) / self.groups.checkpoint.dirpath
+            wanted.append(checkpoint_callback(self.groups.checkpoint, folder))
         return wanted
 
     @property

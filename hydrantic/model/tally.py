@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -51,6 +51,22 @@ def pick(values: Any, key: str | None, field: str) -> Any:
     raise KeyError(f"{field}: there is no '{key}'; there is {known}")
 
 
+def _tensor(values: Any, key: str | None, field: str) -> Tensor:
+    part = pick(values, key, field)
+    if not isinstance(part, Tensor):
+        parts = ", ".join(map(str, part)) if isinstance(part, Mapping) else f"a {type(part).__name__}"
+        raise TypeError(f"a metric reads one tensor; name it with `{field}:` (there is {parts})")
+    return part
+
+
+def _joined(kept: Sequence[tuple[Tensor, Tensor]]) -> Sequence[tuple[Tensor, Tensor]]:
+    """All batches as one, or as they are where they differ in more than the number of their samples."""
+    shapes = {(output.ndim, output.shape[1:], target.ndim, target.shape[1:]) for output, target in kept}
+    if len(shapes) != 1 or kept[0][0].ndim == 0 or kept[0][1].ndim == 0:
+        return kept
+    return [(torch.cat([output for output, _ in kept]), torch.cat([target for _, target in kept]))]
+
+
 class Tally:
     """The losses and metrics of one stage over one epoch.
 
@@ -64,8 +80,8 @@ class Tally:
 
     def reset(self) -> None:
         """Start a new epoch."""
-        self._sizes: list[int] = []
-        self._values: dict[str, list[Tensor]] = {}
+        self._steps = 0
+        self._values: dict[str, list[tuple[Tensor, int]]] = {}
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self._pairs]
@@ -75,16 +91,16 @@ class Tally:
 
     def add(self, size: int, values: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
         """Note one step: a batch of `size` samples, its scalar `values`, and what the metrics read."""
-        self._sizes.append(size)
+        self._steps += 1
         for name, value in values.items():
-            self._values.setdefault(name, []).append(value.detach())
+            self._values.setdefault(name, []).append((value.detach(), size))
         for (output_key, target_key), kept in zip(self._pairs, self._kept, strict=True):
-            output, target = pick(outputs, output_key, "input").detach(), pick(targets, target_key, "target")
+            output, target = _tensor(outputs, output_key, "input").detach(), _tensor(targets, target_key, "target")
             kept.append((output, target))
             self._elements += output.numel() + target.numel()
         if self._elements > MAX_KEPT:
             self._update_metrics()
-        if len(self._sizes) >= _FOLD:
+        if self._steps >= _FOLD:
             self._fold()
 
     def compute(self) -> dict[str, Tensor]:
@@ -101,25 +117,22 @@ class Tally:
         return results
 
     def _fold(self) -> None:
-        for name, values in self._values.items():
-            stacked = torch.stack(values).double()
-            weights = torch.tensor(self._sizes[-len(values) :], dtype=torch.float64).to(stacked.device)
-            total = torch.stack([stacked @ weights, weights.sum()])
+        for name, kept in self._values.items():
+            stacked = torch.stack([value for value, _ in kept]).reshape(len(kept))
+            precise = torch.float32 if stacked.device.type == "mps" else torch.float64  # all that Apple's GPUs have
+            weights = torch.tensor([size for _, size in kept], dtype=precise).to(stacked.device)
+            total = torch.stack([stacked.to(precise) @ weights, weights.sum()])
             self._sums[name] = self._sums[name] + total if name in self._sums else total
-            values.clear()
-        self._sizes.clear()
+        self._values.clear()
+        self._steps = 0
 
     def _update_metrics(self) -> None:
         for position, pair in enumerate(self._pairs):
-            kept = self._kept[position]
-            if not kept:
-                continue
-            outputs = torch.cat([output for output, _ in kept])
-            targets = torch.cat([target for _, target in kept])
-            for metric in self._metrics.values():
-                if (metric.input, metric.target) == pair:
-                    metric.function.update(outputs, targets)  # type: ignore[operator]  # as above
-            kept.clear()
+            for outputs, targets in _joined(self._kept[position]):
+                for metric in self._metrics.values():
+                    if (metric.input, metric.target) == pair:
+                        metric.function.update(outputs, targets)  # type: ignore[operator]  # as above
+            self._kept[position].clear()
         self._elements = 0
 
     def _means(self) -> dict[str, Tensor]:
