@@ -51,13 +51,13 @@ class Objective(Hparams):
 class Blueprint(Hparams):
     """One run, described completely: what is trained, on what, and how."""
 
-    name: str | None = Hparam(None, min_length=1)
+    name: str | None = Hparam(default=None, min_length=1)
     """Name of the run's folder and of the experiment; the file's name by default."""
     description: str = ""
     """What this blueprint is for, in a sentence."""
     requires: tuple[str, ...] = ()
     """Distributions that it needs, such as `hydrantic>=0.1`; verified, never installed."""
-    seed: int = Hparam(42, ge=0, lt=2**32)
+    seed: int = Hparam(default=42, ge=0, lt=2**32)
     """Seed of everything random in training."""
     matmul_precision: Literal["highest", "high", "medium"] | None = None
     """Precision of float32 matrix products, as in `torch.set_float32_matmul_precision`; null leaves it alone."""
@@ -73,13 +73,13 @@ class Blueprint(Hparams):
     """The optimizer."""
     scheduler: Block = None
     """The learning-rate scheduler; none by default."""
-    checkpoint: CheckpointHparams | None = Hparam(default_factory=CheckpointHparams)
+    checkpoint: CheckpointHparams | None = CheckpointHparams()
     """Which states of the training are kept; null keeps none."""
     early_stopping: EarlyStoppingHparams | None = None
     """When training stops early; never by default."""
     callbacks: Labelled = Hparam(default_factory=dict)
     """Further callbacks by label."""
-    loggers: Labelled = Hparam(default_factory=lambda: {"wandb": {}, "csv": {}})
+    loggers: Labelled = Hparam(default={"wandb": None, "csv": None})
     """Loggers by label; metrics.csv is always written."""
     trainer: Mapped = Hparam(default_factory=dict)
     """Arguments of `lightning.Trainer`."""

@@ -240,7 +240,8 @@ class BestMetrics(Callback):
     """
 
     def __init__(self, objective: tuple[str, str] | None) -> None:
-        self._monitor, self._mode = objective or (None, "min")
+        self._monitor: str | None = objective[0] if objective else None
+        self._mode = objective[1] if objective else "min"
         self._best: float | None = None
         self.values: dict[str, float] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import sys
 import types
@@ -345,9 +344,10 @@ class _Block:
     name: str
     named_at: tuple[Node, KeyPath]
     fields: Fields
-    
+
     def split(self, hparams: type[Hparams], wiring: type[Hparams] | None) -> tuple[Fields, Fields]:
-        own, wired = {}, {}
+        own: Fields = {}
+        wired: Fields = {}
         for name, at in self.fields.items():
             is_wire = wiring is not None and name in wiring.model_fields and name not in hparams.model_fields
             (wired if is_wire else own)[name] = at

@@ -471,8 +471,12 @@ class InMemoryData(LightningDataModule, Generic[H]):
         preprocessing = self._fitted or self._fit(train, missing=has_missing(raw.inputs))
         samples = replace(raw, inputs=preprocessing(raw.inputs))
         parts = tuple((samples.inputs[each], samples.targets[each]) for each in indices)
-        sizes = {"validation_size": len(indices[1]), "test_size": len(indices[2])}
-        facts = replace(state_facts(raw, train.targets), fingerprint=fingerprint, **sizes)
+        facts = replace(
+            state_facts(raw, train.targets),
+            validation_size=len(indices[1]),
+            test_size=len(indices[2]),
+            fingerprint=fingerprint,
+        )
         return _Prepared(samples, parts, indices, preprocessing, facts)
 
     def _fit(self, train: Samples, *, missing: bool) -> Preprocessing:

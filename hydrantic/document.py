@@ -289,7 +289,7 @@ def read_text(file: Path, limits: Limits, problems: Problems) -> str | None:
     try:
         code = _unreadable(file)
         if code is not None:
-            problems.add(code, Source(file), **({"near": _near(file)} if code == "file-missing" else {}))
+            problems.add(code, Source(file), near=_near(file) if code == "file-missing" else None)
             return None
         with file.open("rb") as stream:
             data = stream.read(limits.bytes + 1)
@@ -326,7 +326,8 @@ def _decoded(data: bytes, file: Path, problems: Problems) -> str | None:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1
-        problems.add("not-utf8", Source(file, line), byte=error.start, value=data[error.start])
+        column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
+        problems.add("not-utf8", Source(file, line, column), byte=error.start, value=data[error.start])
         return None
 
 

@@ -43,9 +43,8 @@ class NoProfiler(PassThroughProfiler):
 
 def without_empty_hooks(hooked: H) -> H:
     """The same callback or module, its empty per-step hooks no longer called."""
-    is_callback = isinstance(hooked, Callback)
-    empty: type = Callback if is_callback else LightningModule
-    for name in (*_IN_TRAINING, *(_IN_EVALUATION if is_callback else ())):
+    empty: type = Callback if isinstance(hooked, Callback) else LightningModule
+    for name in (*_IN_TRAINING, *(_IN_EVALUATION if empty is Callback else ())):
         if getattr(type(hooked), name) is getattr(empty, name) and name not in vars(hooked):
             object.__setattr__(hooked, name, None)
     return hooked

@@ -58,9 +58,9 @@ class Plan:
     @property
     def components(self) -> Mapping[KeyPath, Component[Any]]:
         """Every component by its section, and label where it has one."""
-        single = {(name,): getattr(self, name) for name in COMPONENTS}
-        labelled = {(s, label): each for s in LABELLED for label, each in getattr(self, s).items()}
-        return {path: each for path, each in {**single, **labelled}.items() if each is not None}
+        found: dict[KeyPath, Component[Any] | None] = {(name,): getattr(self, name) for name in COMPONENTS}
+        found |= {(s, label): each for s in LABELLED for label, each in getattr(self, s).items()}
+        return {path: each for path, each in found.items() if each is not None}
 
     @property
     def objective(self) -> tuple[str, str] | None:
@@ -402,7 +402,7 @@ def _monitors(blueprint: Blueprint, scheduler: Component[Any] | None) -> Iterato
 def _overrides(component: Any, method: str) -> bool:
     for base in component.__mro__:
         if method in vars(base):
-            return base.__module__ != "hydrantic.model.model"
+            return str(base.__module__) != "hydrantic.model.model"
     return False
 
 

@@ -211,8 +211,10 @@ class _Execution:
         if not test or not self._can_test(assembly):
             return metrics
         best = best_checkpoint(assembly)
-        checkpoint = {} if best is None else {"ckpt_path": str(best), "weights_only": True}
-        results = assembly.trainer.test(assembly.model, datamodule=assembly.data, verbose=False, **checkpoint)
+        results = assembly.trainer.test(
+            assembly.model, datamodule=assembly.data, verbose=False,
+            ckpt_path=None if best is None else str(best), weights_only=True,
+        )  # fmt: skip
         signals.raise_if_received()
         return metrics | {name: value for each in results for name, value in _numbers(each).items()}
 
@@ -220,7 +222,8 @@ class _Execution:
         from lightning.pytorch.utilities.model_helpers import is_overridden
 
         has_loader = is_overridden("test_dataloader", assembly.data)
-        return has_loader and self.drafted.facts.test_size != 0 and assembly.trainer.fast_dev_run is False
+        is_rehearsal = bool(getattr(assembly.trainer, "fast_dev_run", False))
+        return has_loader and self.drafted.facts.test_size != 0 and not is_rehearsal
 
     def _finished(self, assembly: Assembly, metrics: dict[str, float]) -> Run:
         _load_weights(assembly.model, best_checkpoint(assembly))

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from hydrantic.errors import RegistrationError
 from hydrantic.facts import FACT_NAMES
-from hydrantic.hparams import AUTO, RESERVED, Auto, Hparams
+from hydrantic.hparams import AUTO, RESERVED, AutoField, Hparams
 from hydrantic.meanings import DERIVED_FROM
 
 Translate = Callable[[Any], Any]
@@ -112,11 +112,11 @@ def _field(
     has_own = _has_ranges_of_its_own(data) or not _is_number(data)
     about: dict[str, Any] = {} if has_own else dict(RANGES.get(parameter.name, {}))
     if required and parameter.name in FACT_NAMES:
-        return Auto[data], Field(AUTO, **about)  # type: ignore[valid-type, call-overload]  # built at run time
+        return Annotated[data, AutoField()], Field(AUTO, **about)
     # A default that contradicts its own annotation (`x: int = None`) is what the author accepts.
     if not required and default is None and data is not None:
         data = data | None if not isinstance(data, str) else data
-    return data, Field(... if required else default, **about)  # type: ignore[call-overload]  # as above
+    return data, Field(... if required else default, **about)
 
 
 def _can_be_field(name: str) -> bool:

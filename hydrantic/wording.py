@@ -314,7 +314,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "file-not-regular": lambda f: "is not a regular file",
     "file-unreadable": lambda f: f"cannot be read: {f['reason']}",
     "file-empty": lambda f: "is empty; a blueprint needs at least `data:`, `model:` and `loss:`",
-    "not-utf8": lambda f: f"is not UTF-8: byte {f['byte']} is 0x{f['value']:02x}; save the file as UTF-8",
+    "not-utf8": lambda f: f"the byte 0x{f['value']:02x} is no UTF-8; save the file as UTF-8",
     "not-a-mapping": lambda f: f"must be a mapping (key: value), not {_kind(f)}",
     "limit": _limit,
     "control-character": lambda f: f"the control character U+{f['codepoint']:04X} cannot stand in YAML; remove it",

@@ -36,7 +36,8 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 
 def _reads_otherwise(value: str) -> bool:
     # What YAML 1.1 readers take for something else is quoted for their sake.
-    return yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str"
+    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]  # its stub
+    return str(tag) != "tag:yaml.org,2002:str"
 
 
 def _number(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]  # public by its use
 from lightning.pytorch.utilities import rank_zero_only
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import JsonValue, NonNegativeInt, PositiveInt, model_validator
@@ -78,7 +79,7 @@ class SchedulerHparams(_ChosenHparams, SchedulerWiring):
 class CheckpointHparams(Hparams):
     """Which states of the training are kept."""
 
-    dirpath: OutputPath = Hparam("checkpoints/")
+    dirpath: OutputPath = Path("checkpoints")
     """Folder of the checkpoints, below the run's directory."""
     filename: str | None = None
     """File name pattern, such as `{epoch:02d}-{validation/loss:.4f}`; by default epoch and monitored value."""
@@ -86,7 +87,7 @@ class CheckpointHparams(Hparams):
     """Logged name by which checkpoints are ranked; null keeps the latest."""
     mode: Literal["min", "max"] = "min"
     """Whether a smaller or a larger monitored value is better."""
-    save_top_k: int = Hparam(1, ge=-1)
+    save_top_k: int = Hparam(default=1, ge=-1)
     """How many of the best checkpoints are kept; -1 keeps all, 0 none."""
     save_last: bool = True
     """Whether `last.ckpt` holds the latest state."""
@@ -105,7 +106,7 @@ class EarlyStoppingHparams(Hparams):
     """How many validations without an improvement are tolerated."""
     mode: Literal["min", "max"] = "min"
     """Whether a smaller or a larger monitored value is better."""
-    min_delta: float = Hparam(0.0, ge=0)
+    min_delta: float = Hparam(default=0.0, ge=0)
     """Smallest change that counts as an improvement."""
     check_finite: bool = True
     """Whether training stops when the monitored value becomes NaN or infinite."""
@@ -122,7 +123,7 @@ class ModelHparams(Hparams):
     """The optimizer; Adam by default."""
     scheduler: SchedulerHparams | None = None
     """The learning-rate scheduler; none by default."""
-    checkpoint: CheckpointHparams = Hparam(default_factory=CheckpointHparams)
+    checkpoint: CheckpointHparams = CheckpointHparams()
     """Which states of the training are kept."""
     early_stopping: EarlyStoppingHparams | None = None
     """When training stops early; never by default."""

@@ -8,17 +8,17 @@ import torch
 from pydantic import NonNegativeFloat, model_validator
 from pydantic_core import PydanticCustomError
 
-from hydrantic import Hparam, InMemoryData, InMemoryDataHparams, InvalidField, LayerSlot, Samples, register_data
+from hydrantic import Hparam, InMemoryData, InMemoryDataHparams, InvalidField, LayerSlot, Samples, named, register_data
 
 
 class FunctionHparams(InMemoryDataHparams):
     """Which function is sampled, where, and how the samples are split and batched."""
 
-    function: LayerSlot = Hparam("cos")  # type: ignore[arg-type]  # a name is validated into the component
+    function: LayerSlot = named("cos")
     """The function: any registered layer that maps numbers to numbers, such as `cos`, `sin`, `exp` or `tanh`."""
     domain: tuple[float, float] = (-6.283185307179586, 6.283185307179586)
     """First and last point; [-2 pi, 2 pi] by default."""
-    steps: int = Hparam(1000, ge=3)
+    steps: int = Hparam(default=1000, ge=3)
     """Number of points, evenly spaced."""
     noise: NonNegativeFloat = 0.0
     """Standard deviation of the normal noise that is added to the function's values."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hydrantic import AUTO, Auto, Hparam, Hparams, InvalidField, LayerSlot, register_model
+from hydrantic import AUTO, Auto, Hparam, Hparams, InvalidField, LayerSlot, named, register_model
 
 
 class CNNHparams(Hparams):
@@ -22,11 +22,11 @@ class CNNHparams(Hparams):
     """Number of channels after each block of convolution, normalization, activation and pooling."""
     kernel_size: PositiveInt = 3
     """Height and width of the convolutions' kernels, in pixels; odd."""
-    activation: LayerSlot = Hparam("relu")  # type: ignore[arg-type]  # a name is validated into the component
+    activation: LayerSlot = named("relu")
     """Function after each convolution."""
     pooling: PositiveInt = 2
     """Factor by which each block shrinks height and width, by the maximum; 1 keeps them."""
-    dropout: float = Hparam(0.0, ge=0, lt=1)
+    dropout: float = Hparam(default=0.0, ge=0, lt=1)
     """Probability with which each value before the last layer is set to 0 in training."""
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hydrantic import AUTO, Auto, Hparam, Hparams, LayerSlot, register_model
+from hydrantic import AUTO, Auto, Hparam, Hparams, LayerSlot, named, register_model
 
 
 class MLPHparams(Hparams):
@@ -21,9 +21,9 @@ class MLPHparams(Hparams):
     """Number of values to put out."""
     hidden_dims: tuple[PositiveInt, ...] = (128, 128)
     """Width of each hidden layer, input side first."""
-    activation: LayerSlot = Hparam("relu")  # type: ignore[arg-type]  # a name is validated into the component
+    activation: LayerSlot = named("relu")
     """Function after each hidden layer."""
-    dropout: float = Hparam(0.0, ge=0, lt=1)
+    dropout: float = Hparam(default=0.0, ge=0, lt=1)
     """Probability with which each hidden value is set to 0 in training."""
     normalization: Literal["batch", "layer"] | None = None
     """Normalization of each hidden layer before its activation: over the batch, or over the layer's values."""

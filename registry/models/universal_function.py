@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hydrantic import AUTO, Auto, Hparam, Hparams, LayerSlot, register_model
+from hydrantic import AUTO, Auto, Hparams, LayerSlot, named, register_model
 
 
 class UniversalFunctionHparams(Hparams):
@@ -17,7 +17,7 @@ class UniversalFunctionHparams(Hparams):
     """Number of values to put out."""
     num_neurons: PositiveInt = 10
     """Number of terms in the sum."""
-    activation: LayerSlot = Hparam("sigmoid")  # type: ignore[arg-type]  # a name is validated into the component
+    activation: LayerSlot = named("sigmoid")
     """Function of each term."""
 
 

@@ -1,0 +1,27 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import catalogue
+import pytest
+
+from hydrantic import registries
+from hydrantic.project import close_shelf
+
+
+@pytest.fixture
+def scratch() -> Iterator[None]:
+    """Whatever a test registers, opens, puts on the path or imports as `registry` is forgotten after it."""
+    entries, path, modules = dict(catalogue.REGISTRY), list(sys.path), set(sys.modules)
+    yield
+    close_shelf()
+    catalogue.REGISTRY.clear()
+    catalogue.REGISTRY.update(entries)
+    sys.path[:] = path
+    registries.forget_installed()
+    for name in set(sys.modules) - modules:
+        if name.partition(".")[0] == "registry" or name.startswith("shelf_of_"):
+            del sys.modules[name]
