@@ -21,7 +21,6 @@ from hydrantic.model.hparams import ModelHparams, OptimizerHparams, SchedulerHpa
 from hydrantic.model.model import STAGES, Composition, Model
 from hydrantic.model.tally import Wired
 from hydrantic.plan import Plan
-from hydrantic.problems import Problems
 from hydrantic.progress import Progress
 from hydrantic.rundir import RunDirectory
 from hydrantic.source import KeyPath
@@ -106,7 +105,7 @@ def _trainer(plan: Plan, **arguments: Any) -> Trainer:
         return Trainer(**arguments)
     except Exception as error:  # Lightning and its accelerators have many ways to refuse
         message = " ".join(str(error).split())
-        raise _problem(plan, "refused-by-trainer", ("trainer",), error, message=message) from error
+        raise plan.refuse("refused-by-trainer", ("trainer",), message=message) from error
 
 
 def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
@@ -117,8 +116,7 @@ def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
         try:
             own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
         except InvalidField as error:
-            path = ("checkpoint", error.field)
-            raise _problem(plan, "refused-field", path, error, message=error.message) from error
+            raise plan.refuse("refused-field", ("checkpoint", error.field), message=error.message) from error
     return own
 
 
@@ -220,16 +218,10 @@ def _refused(plan: Plan, component: Component[Any], error: Exception) -> Bluepri
         return error
     if isinstance(error, InvalidField):
         path = component.places.get(error.field, (*component.path, error.field))
-        return _problem(plan, "refused-field", path, error, message=error.message)
+        return plan.refuse("refused-field", path, message=error.message)
     is_refusal = isinstance(error, HydranticError | ValueError | TypeError | OSError)
     message = str(error) if is_refusal and str(error) else f"{type(error).__name__}: {error}"
-    return _problem(plan, "refused", component.path, error, owner=component.name, kind=component.kind, message=message)
-
-
-def _problem(plan: Plan, code: str, path: KeyPath, error: Exception, **facts: Any) -> BlueprintError:
-    problems = Problems()
-    problems.add(code, plan.document.source(path), path, error=type(error).__name__, **facts)
-    return BlueprintError(tuple(problems))
+    return plan.refuse("refused", component.path, owner=component.name, kind=component.kind, message=message)
 
 
 class BestMetrics(Callback):

@@ -389,9 +389,11 @@ def _with_kwargs(fields: Fields, problems: Problems) -> Fields:
         problems.add("not-a-mapping", kwargs.source, at, value=kwargs.value)
         return fields
     for key, part in (kwargs.value or {}).items():
-        if key in fields and not part.source.on_command_line:
+        flat = fields[key][0] if key in fields else None
+        if flat is not None and flat.source.on_command_line == part.source.on_command_line:
             problems.add("given-twice", key_place(part), (*at, key), other=dotted((*at[:-1], key)))
-        fields[key] = (part, (*at, key))
+        if flat is None or part.source.on_command_line:
+            fields[key] = (part, (*at, key))
     return fields
 
 
@@ -569,7 +571,8 @@ def _placed_path(rule: PathRule, node: Node, path: KeyPath, problems: Problems) 
         return node.value
     written_in = node.source.file.parent if node.source.file is not None else Path.cwd()
     try:
-        file = written_in / Path(node.value).expanduser()
+        # Absolute, so that a record of it is found from anywhere.
+        file = (written_in / Path(node.value).expanduser()).absolute()
     except RuntimeError:  # refused where the field is validated
         return node.value
     if not os.path.exists(file):  # noqa: PTH110 -- Path.exists raises where a name is too long

@@ -18,7 +18,7 @@ from hydrantic.facts import Facts
 from hydrantic.hparams import AUTO, Hparams
 from hydrantic.interpolation import resolve as interpolate
 from hydrantic.model.hparams import ModelHparams
-from hydrantic.problems import Problems
+from hydrantic.problems import Problem, Problems
 from hydrantic.project import Project
 from hydrantic.registries import STOCK, registry
 from hydrantic.requirements import unmet
@@ -92,6 +92,11 @@ class Plan:
             if (reference := Document(self.record, {}, self.document.file).find(path)) is not None:
                 plain[name] = _with_references(plain[name], self.document.find(path), reference)
         return plain
+
+    def refuse(self, code: str, path: KeyPath, **facts: Any) -> BlueprintError:
+        """The error for one problem that shows only when something is built."""
+        problem = Problem(code, self.document.source(path), path, facts)
+        return BlueprintError((_without(dict(_secrets(self.document.root, self.record)), problem),))
 
     def supplied_with(self, facts: Facts) -> Plan:
         """The same plan with every `auto` field set to the data's fact of that name.
@@ -230,10 +235,35 @@ def make_plan(document: Document, project: Project) -> Plan:
     plan = _Planner(_hoisted(used, found), project, found).plan(record.root)
     # Text that could not be resolved has its problem already; what planning says of it is beside the point.
     unresolved = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
-    problems.extend(tuple(each for each in found if each.source not in unresolved))
+    secrets = dict(_secrets(used.root, record.root))
+    problems.extend(tuple(_without(secrets, each) for each in found if each.source not in unresolved))
     problems.raise_any()
     assert plan is not None  # without problems there is a plan
     return plan
+
+
+def _secrets(used: Node, record: Node) -> Iterator[tuple[str, str]]:
+    """Each value that the environment supplied, with the reference that a record shows instead."""
+    for key, child in used.children():
+        if (recorded := record.child(key)) is not None:
+            yield from _secrets(child, recorded)
+    if isinstance(record.value, str) and is_reference(record) and used.value != record.value:
+        yield str(used.value), record.value
+
+
+def _without(secrets: Mapping[str, str], problem: Problem) -> Problem:
+    """The same problem with nothing in its facts that came from the environment."""
+    return dataclasses.replace(problem, facts={name: _hidden(fact, secrets) for name, fact in problem.facts.items()})
+
+
+def _hidden(fact: Any, secrets: Mapping[str, str]) -> Any:
+    if not isinstance(fact, str | int | float):
+        return fact
+    if str(fact) in secrets:
+        return secrets[str(fact)]
+    for secret in sorted(secrets, key=len, reverse=True) if isinstance(fact, str) else ():
+        fact = fact.replace(secret, "***") if len(secret) > 3 else fact
+    return fact
 
 
 def _interpolated(document: Document, project: Project, problems: Problems) -> tuple[Document, Document]:

@@ -58,6 +58,13 @@ class Entry:
     shelf: str
     aliases: tuple[str, ...] = ()
 
+    @property
+    def file(self) -> Path | None:
+        """The file of the component's definition; much quicker to find than the line in it."""
+        module = sys.modules.get(getattr(self.component, "__module__", ""))
+        name = getattr(module, "__file__", None)
+        return Path(name) if name else None
+
     @cached_property
     def source(self) -> Source:
         """The file and line of the component's definition."""

@@ -157,7 +157,7 @@ class _Execution:
         plan = self.drafted.plan
         header = "# The complete blueprint of this run: `hydrantic fit` on it repeats the run.\n"
         write_atomically(self.directory.blueprint_file, header + to_yaml(plan.resolved()))
-        files = {f"{each.kind}/{each.name}": each.entry.source.file for each in plan.components.values()}
+        files = {f"{each.kind}/{each.name}": each.entry.file for each in plan.components.values()}
         record = RunRecord(self.directory.record_file)
         record.start(
             name=plan.name,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import yaml
+from yaml.resolver import Resolver
 
 from hydrantic.scalars import parse_scalar
 
@@ -34,9 +35,12 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
+_OTHER_READERS: Final = Resolver()
+
+
 def _reads_otherwise(value: str) -> bool:
     # What YAML 1.1 readers take for something else is quoted for their sake.
-    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]  # its stub
+    tag = _OTHER_READERS.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]  # its stub
     return str(tag) != "tag:yaml.org,2002:str"
 
 

@@ -28,6 +28,8 @@ from hydrantic.source import Source
 GOLDENS = Path(__file__).parent / "goldens"
 CASES = sorted(file.stem for file in GOLDENS.glob("*.yaml"))
 PACKAGE = Path(hydrantic.__file__).parent
+NOTING = {"add", "fail", "_fail", "refuse", "_refuse", "Problem"}
+"""What notes a problem, its code first."""
 REGENERATE = os.environ.get("HYDRANTIC_REGENERATE") == "1"
 
 
@@ -154,7 +156,7 @@ def _codes_used() -> set[str]:
 def _calls() -> Iterator[ast.Call]:
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and _name(node.func) in {"add", "fail", "_fail", "_refuse", "_problem", "Problem"}:
+            if isinstance(node, ast.Call) and _name(node.func) in NOTING:
                 yield node
 
 

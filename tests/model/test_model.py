@@ -204,11 +204,11 @@ def test_a_scheduler_can_step_by_batches() -> None:
 
 def test_a_plateau_lowers_the_learning_rate_of_a_real_training(tmp_path: Path) -> None:
     hparams = KiteHparams(
-        optimizer=OptimizerHparams(module_name="sgd", kwargs={"lr": 1e-9}),
-        scheduler=SchedulerHparams(module_name="plateau", kwargs={"patience": 0, "factor": 0.5, "threshold": 0.5}),
+        optimizer=OptimizerHparams(module_name="sgd", kwargs={"lr": 1e-6}),
+        scheduler=SchedulerHparams(module_name="plateau", kwargs={"patience": 0, "factor": 0.5, "threshold": 0.9}),
     )
     trainer = _fitted(Kite(hparams), tmp_path, max_epochs=3, num_sanity_val_steps=0)
-    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.25e-9)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.25e-6)
 
 
 def test_frozen_parameters_are_not_given_to_the_optimizer() -> None:
