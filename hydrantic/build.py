@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.loggers import Logger
 
 from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
@@ -23,7 +25,6 @@ from hydrantic.model.tally import Wired
 from hydrantic.plan import Plan
 from hydrantic.progress import Progress
 from hydrantic.rundir import RunDirectory
-from hydrantic.source import KeyPath
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
         plugins=[AtomicCheckpointIO()],
-        enable_checkpointing=plan.blueprint.checkpoint is not None or None,
+        enable_checkpointing=any(isinstance(each, Checkpoint) for each in (*chosen, *own)),
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
@@ -218,10 +219,15 @@ def _refused(plan: Plan, component: Component[Any], error: Exception) -> Bluepri
         return error
     if isinstance(error, InvalidField):
         path = component.places.get(error.field, (*component.path, error.field))
-        return plan.refuse("refused-field", path, message=error.message)
+        return plan.refuse("refused-field", path, message=_from_here(error.message))
     is_refusal = isinstance(error, HydranticError | ValueError | TypeError | OSError)
-    message = str(error) if is_refusal and str(error) else f"{type(error).__name__}: {error}"
+    message = _from_here(str(error) if is_refusal and str(error) else f"{type(error).__name__}: {error}")
     return plan.refuse("refused", component.path, owner=component.name, kind=component.kind, message=message)
+
+
+def _from_here(message: str) -> str:
+    """The message with paths as a person standing in the working directory would write them."""
+    return message.replace(f"{Path.cwd()}{os.sep}", "")
 
 
 class BestMetrics(Callback):

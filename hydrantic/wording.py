@@ -233,7 +233,10 @@ def _override_syntax(facts: Mapping[str, Any]) -> str:
         return "is no override: the key before the = is missing"
     near = re.search(r"at(?: input)?:? '(.*)'", reason)
     where = f" at {near[1]!r}" if near and near[1].strip() and "EOF" not in near[1] else ""
-    return f"cannot be read{where}: close every bracket and quote, and put quotes around text with spaces or signs"
+    return (
+        f"cannot be read{where}: close every bracket and quote; text with spaces, signs or accents "
+        "needs quotes of its own, as in \"key='some text'\""
+    )
 
 
 def _interpolation_size(facts: Mapping[str, Any]) -> str:

@@ -194,7 +194,7 @@ def test_the_places_of_the_written_fields_are_kept() -> None:
         ("reluu", "reluu", "bird", "no layer is called 'reluu'; did you mean 'relu'?"),
         ("5", "5", "bird", "must be the name of a layer"),
         ("[relu]", "[relu]", "bird", "must be the name of a layer"),
-        ("{slope: 1}", "{", "bird", "needs a `name`"),
+        ("{slope: 1}", "{slope: 1}", "bird", "needs a `name`"),
         ("{name: 5}", "5", "bird.name", "must be the name of a layer, not 5"),
         ("{name: relu, slope: 1}", "slope", "bird.slope", "relu has no field 'slope'"),
         ("{name: relu, kwargs: {slope: 1}}", "slope", "bird.kwargs.slope", "relu has no field 'slope'"),

@@ -175,14 +175,12 @@ def test_a_required_argument_that_is_called_like_a_fact_is_auto() -> None:
     assert _fields(fish) == {"num_classes": AUTO, "in_features": 3}
 
 
+@pytest.mark.usefixtures("scratch")
 def test_an_argument_that_says_auto_is_auto() -> None:
     def fish(num_classes: Auto[int | None] = AUTO) -> None: ...
 
     register_layer("auto_fish")(fish)
     assert hparams_of(registry("layer").get("auto_fish"))()["num_classes"] == AUTO
-
-
-test_an_argument_that_says_auto_is_auto = pytest.mark.usefixtures("scratch")(test_an_argument_that_says_auto_is_auto)
 
 
 def test_what_a_blueprint_cannot_write_keeps_its_default() -> None:
@@ -327,14 +325,6 @@ def test_the_docstring_says_what_fields_mean(component: Any) -> None:
     assert _derived(component).meanings() == {
         "fins": "number of fins, on both sides.", "scales": "number of scales.",
     }  # fmt: skip
-
-
-def test_a_docstring_that_cannot_be_parsed_costs_only_the_meanings() -> None:
-    def fish(fins: int = 2) -> None: ...
-
-    fish.__doc__ = "Args:\n fins\n  : :\n::"
-    assert _derived(fish).meanings().get("fins") is None
-    assert _fields(fish) == {"fins": 2}
 
 
 def test_a_docstring_on_the_constructor_counts_too() -> None:

@@ -58,8 +58,8 @@ def read_text_table(path: Path, separator: str, missing: Iterable[str]) -> TextT
     try:
         frame = polars.read_csv(
             path, separator=separator, infer_schema=False, null_values=sorted(missing), glob=False,
-            new_columns=list(header), row_index_name=ROW,
-        )  # fmt: skip
+            new_columns=list(header),
+        ).with_row_index(ROW)  # fmt: skip
     except polars.exceptions.NoDataError:
         raise InvalidField("path", f"{path} is empty") from None
     except (polars.exceptions.PolarsError, OSError) as error:
