@@ -403,7 +403,8 @@ def _look_up(kind: str, block: _Block, problems: Problems) -> tuple[Entry | None
         entry = registry(kind).get(block.name)
         return entry, hparams_of(entry)
     except UnknownName as error:
-        problems.add("unknown-name", node.source, path, kind=kind, name=block.name, known=error.known, unread=error.unread)
+        facts = {"kind": kind, "name": block.name, "known": error.known, "unread": error.unread}
+        problems.add("unknown-name", node.source, path, **facts)
     except (BrokenComponent, RegistrationError) as error:
         problems.add("broken-component", node.source, path, kind=kind, name=block.name, reason=str(error))
     return None, None
@@ -523,7 +524,8 @@ def _into_container(annotation: Any, node: Node, path: KeyPath, problems: Proble
     if isinstance(node.value, list) and origin in _LISTS:
         inner = [args[0] if len(args) == 1 or args[-1] is Ellipsis else arg for arg in args]
         types_ = inner if len(inner) == len(node.value) and Ellipsis not in args else [args[0]] * len(node.value)
-        return [_with_components(t, n, (*path, i), problems) for i, (t, n) in enumerate(zip(types_, node.value, strict=True))]
+        parts = enumerate(zip(types_, node.value, strict=True))
+        return [_with_components(type_, part, (*path, i), problems) for i, (type_, part) in parts]
     if isinstance(node.value, dict) and origin in _MAPPINGS:
         return {k: _with_components(args[1], n, (*path, k), problems) for k, n in node.value.items()}
     return node.plain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
@@ -51,8 +52,8 @@ class Hparams(BaseModel, Mapping[str, Any]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in RESERVED.intersection(cls.__dict__.get("__annotations__", {})):
-            raise TypeError(f"{cls.__qualname__}: a field cannot be called '{name}', which every Hparams has as a method")
+        for name in RESERVED.intersection(inspect.get_annotations(cls)):
+            raise TypeError(f"{cls.__qualname__}: a field cannot be called '{name}', as every Hparams has such a method")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

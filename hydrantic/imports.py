@@ -61,6 +61,7 @@ class _LateCompiler(ModuleType):
 
     def __init__(self) -> None:
         super().__init__(COMPILER)
+        self.__spec__ = find_spec(COMPILER)
         self.OptimizedModule = _OptimizedModule
         self.disable = _disable
         self.graph_break = _graph_break
@@ -68,7 +69,7 @@ class _LateCompiler(ModuleType):
         self.__path__: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"__file__", "__wrapped__"}:  # asked by those who only look around, such as inspect
+        if name.startswith("__"):  # asked by those who only look around, such as inspect and unittest
             raise AttributeError(name)
         return getattr(_real_compiler(), name)
 
@@ -87,6 +88,8 @@ class _CompilerParts(MetaPathFinder):
             return None
         _real_compiler()
         part = importlib.import_module(name)
+        # Were it still there, the import under way would take the module's own spec, and execute it a second time.
+        del sys.modules[name]
         return spec_from_loader(name, _Imported(part))
 
 

@@ -31,7 +31,8 @@ class PathRule:
         try:
             return path.expanduser()
         except RuntimeError:
-            raise PydanticCustomError("home_path", "there is no home folder '{home}'", {"home": path.parts[0]}) from None
+            home = {"home": path.parts[0]}
+            raise PydanticCustomError("home_path", "there is no home folder '{home}'", home) from None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text_or_path = core_schema.union_schema(

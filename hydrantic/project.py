@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -118,6 +119,11 @@ class ProjectShelf:
     package: str
     broken: dict[Path, Exception] = field(default_factory=dict, compare=False)
 
+    @property
+    def owner(self) -> str:
+        """The project, or hydrantic where its own checkout is the project."""
+        return PROJECT if self.package == "registry" else STOCK
+
     @cached_property
     def definitions(self) -> Mapping[tuple[str, str], tuple[Definition, ...]]:
         """What each kind and name is defined by; more than one definition is a mistake that loading reports."""
@@ -203,7 +209,7 @@ class ProjectShelf:
 
     def _import(self, module: str, kind: str, name: str) -> None:
         try:
-            with registries.loading(PROJECT if self.package == "registry" else STOCK):
+            with registries.loading(self.owner):
                 importlib.import_module(module)
         except Exception as error:
             raise BrokenComponent(kind, name, f"{display(self.folder)} ({module})", error) from error
@@ -250,7 +256,7 @@ def open_shelf(folder: Path) -> ProjectShelf:
     spawned workers expect. hydrantic's own checkout is the one project whose shelf is `hydrantic.registry`.
 
     Raises:
-        UsageError: another package called `registry` is imported already, or comes before the project's.
+        UsageError: another package called `registry` is imported already.
     """
     stock = STOCK_SHELF.is_dir() and folder.samefile(STOCK_SHELF)
     if _open and _open[0].folder == folder:
@@ -258,8 +264,8 @@ def open_shelf(folder: Path) -> ProjectShelf:
     else:
         close_shelf()
     if not stock:
-        _put_on_path(str(folder.parent))
         _refuse_other_registry(folder)
+        _put_on_path(str(folder.parent))
         _claim_name(folder)
     _open.append(ProjectShelf(folder, "hydrantic.registry" if stock else "registry"))
     registries.add_shelf(_open[0])
@@ -267,15 +273,15 @@ def open_shelf(folder: Path) -> ProjectShelf:
 
 
 def _claim_name(folder: Path) -> None:
-    """Make `registry` mean this folder, also where it has no `__init__.py` and a package of that name lies elsewhere."""
+    """Make `registry` mean this folder, also without an `__init__.py` and beside a package of that name that has one."""
     if "registry" not in sys.modules and not (folder / "__init__.py").is_file():
-        package = ModuleType("registry")
-        package.__path__ = [str(folder)]
-        sys.modules["registry"] = package
+        spec = ModuleSpec("registry", None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        sys.modules["registry"] = module_from_spec(spec)
 
 
 def _put_on_path(place: str) -> None:
-    if place not in sys.path:
+    if sys.path[:1] != [place]:
         sys.path.insert(0, place)
         _placed.append(place)
     importlib.invalidate_caches()
@@ -303,21 +309,14 @@ def close_shelf() -> None:
 
 def _refuse_other_registry(folder: Path) -> None:
     imported = sys.modules.get("registry")
-    spec = find_spec("registry") if imported is None else None
-    found = getattr(imported, "__path__", None) or (spec.submodule_search_locations if spec is not None else None)
-    places = [Path(place) for place in found or (getattr(imported or spec, "__file__", None) or "?",)]
-    if any(place.exists() and place.samefile(folder) for place in places):
+    if imported is None:
         return
-    _take_off_path(str(folder.parent))
-    where, own = ", ".join(map(str, places)), display(folder)
-    if imported is not None:
+    places = [Path(place) for place in getattr(imported, "__path__", [])] or [Path(str(imported.__file__))]
+    if not any(place.exists() and place.samefile(folder) for place in places):
         raise UsageError(
-            f"another package called 'registry' is already imported from {where}; "
-            f"the components of {own} cannot be imported beside it"
+            f"another package called 'registry' is already imported from {', '.join(map(str, places))}; "
+            f"the components of {display(folder)} cannot be imported beside it"
         )
-    raise UsageError(
-        f"another package called 'registry' comes first: {where}; an empty {own}/__init__.py gives yours precedence"
-    )
 
 
 def shelf_beside(blueprint: Path, project: Project) -> Path | None:

@@ -30,10 +30,14 @@ SESSION: Final = "session"
 
 
 class UnknownName(HydranticError, LookupError):
-    """No component of this kind has that name; `known` holds the names there are, `unread` what may hold further ones."""
+    """No component of this kind has that name.
+
+    `known` holds the names that there are, and `unread` says what could not be read and may hold further ones.
+    """
 
     def __init__(self, kind: str, name: str, known: Sequence[str], unread: Sequence[str] = ()) -> None:
-        super().__init__(f"no {kind} is called '{name}'{did_you_mean(name, known)}{''.join(f'; {it}' for it in unread)}")
+        also = "".join(f"; {each}" for each in unread)
+        super().__init__(f"no {kind} is called '{name}'{did_you_mean(name, known)}{also}")
         self.kind = kind
         self.name = name
         self.known = tuple(known)
@@ -81,6 +85,10 @@ class Entry:
 
 class Shelf(Protocol):
     """A place that knows the names of components before their modules are imported."""
+
+    @property
+    def owner(self) -> str:
+        """Whose components these are: the project's, or hydrantic's own."""
 
     def names(self, kind: str) -> Iterable[str]:
         """The names that `load` can find, without aliases; imports nothing."""
@@ -174,7 +182,7 @@ class Registry:
 
     def replaced(self, name: str) -> bool:
         """Whether the project's `name` hides an installed component of that name."""
-        near = name in self._near or any(name in shelf.names(self.kind) for shelf in _shelves)
+        near = name in self._near or any(s.owner == PROJECT and name in s.names(self.kind) for s in _shelves)
         return near and (name in self._installed or any(p.name == name for p in entry_points(self.plural)))
 
     def _registered(self, tier: catalogue.Registry, name: str) -> Entry | None:

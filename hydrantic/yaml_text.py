@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ import yaml
 from yaml.resolver import Resolver
 
 from hydrantic.scalars import parse_scalar
+
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -29,9 +32,11 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     plain = parse_scalar(value) == value and isinstance(parse_scalar(value), str)
-    style = "|" if "\n" in value and value.isprintable() else None
-    if not plain or _reads_otherwise(value):
-        style = style or "'"
+    style = "'" if not plain or _reads_otherwise(value) else None
+    if _OTHER_BREAKS.search(value):
+        style = '"'  # where they are escaped; anywhere else they would be folded into spaces
+    elif "\n" in value:
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -10,7 +10,16 @@ import pytest
 from lightning.pytorch import Trainer
 from pydantic import ValidationError
 
-from hydrantic.blueprint import COMPONENTS, ELSEWHERE, LABELLED, Blueprint, groups, kind_of, section_names, trainer_hparams
+from hydrantic.blueprint import (
+    COMPONENTS,
+    ELSEWHERE,
+    LABELLED,
+    Blueprint,
+    groups,
+    kind_of,
+    section_names,
+    trainer_hparams,
+)
 from hydrantic.registries import KINDS
 from tests.projects import DIGITS, planned, problems
 

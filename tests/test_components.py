@@ -384,7 +384,8 @@ class Coop:
 
 def test_arguments_that_are_modules_are_built_before_the_constructor_is_called() -> None:
     register_layer("coop")(Coop)
-    body = "{name: coop, one: relu, several: [tanh, {name: linear, in_features: 2, out_features: 3}], by_name: {a: elu}}"
+    layer = "{name: linear, in_features: 2, out_features: 3}"
+    body = f"{{name: coop, one: relu, several: [tanh, {layer}], by_name: {{a: elu}}}}"
     one, several, by_name, perhaps, make = _layer(body).build().parts
     assert isinstance(one, nn.ReLU)
     assert [type(each) for each in several] == [nn.Tanh, nn.Linear]
@@ -410,7 +411,8 @@ def test_a_mistake_in_a_built_slot_is_reported_where_it_stands() -> None:
     ("body", "expected"),
     [
         (
-            "{name: sequential, milestones: [2], schedulers: [{name: linear, total_iters: 2}, {name: cosine, T_max: 5}]}",
+            "{name: sequential, milestones: [2], schedulers: [{name: linear, total_iters: 2}, "
+            "{name: cosine, T_max: 5}]}",
             torch.optim.lr_scheduler.SequentialLR,
         ),
         (

@@ -79,7 +79,7 @@ def test_an_entry_says_what_it_is_and_where_it_was_defined() -> None:
     entry = registry("layer").get("teapot")
     assert (entry.kind, entry.name, entry.shelf) == ("layer", "teapot", "session")
     assert entry.summary == "A layer that pours."
-    assert re.fullmatch(r"<layer 'teapot' from tests/test_registries\.py:\d+>", repr(entry).replace(str(ROOT) + "/", ""))
+    assert re.fullmatch(r"<layer 'teapot' from .*tests/test_registries\.py:\d+>", repr(entry))
 
 
 def test_a_taken_name_is_refused_and_both_places_are_named() -> None:
@@ -152,8 +152,8 @@ def test_a_registry_is_found_by_singular_and_plural() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "nearest"),
     [
-        ("model", "mpl", "mlp"), ("optimizer", "AdamW", "adamw"), ("optimizer", "torch.optim.AdmaW", "torch.optim.AdamW"),
-        ("layer", "rellu", "relu"), ("scheduler", "cosin", "cosine"),
+        ("model", "mpl", "mlp"), ("optimizer", "AdamW", "adamw"),
+        ("optimizer", "torch.optim.AdmaW", "torch.optim.AdamW"), ("layer", "rellu", "relu"), ("scheduler", "cosin", "cosine"),
     ],
 )  # fmt: skip
 def test_an_unknown_name_is_answered_with_the_nearest(kind: str, name: str, nearest: str) -> None:
@@ -183,7 +183,7 @@ def test_listing_names_imports_no_component() -> None:
     code = (
         "import sys\nfrom hydrantic.registries import KINDS, registry\n"
         "for kind in KINDS: assert registry(kind).names() and registry(kind).lookups()\n"
-        "heavy = ('torch', 'lightning', 'torchmetrics', 'sklearn', 'wandb', 'polars', 'hydrantic.registry', 'registry')\n"
+        "heavy = ('torch', 'lightning', 'torchmetrics', 'sklearn', 'wandb', 'polars', 'hydrantic.registry')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -201,7 +201,14 @@ def test_looking_up_one_stock_component_imports_no_other() -> None:
 
 # -- installed shelves ------------------------------------------------------------------------------------------------
 
-POT = "from hydrantic import register_layer\nfrom torch import nn\n\n@register_layer('pot')\nclass Pot(nn.Module):\n    'Theirs.'\n"
+POT = """
+    from hydrantic import register_layer
+    from torch import nn
+
+    @register_layer("pot")
+    class Pot(nn.Module):
+        "Theirs."
+"""
 
 
 def test_an_installed_shelf_is_found_by_its_entry_points(install: Install) -> None:
@@ -237,7 +244,7 @@ def test_a_broken_shelf_is_reported_for_its_own_names_only(install: Install) -> 
     install("acme", "import no_such_module_anywhere\n", "[hydrantic_layers]\npot = shelf_of_acme:Pot\n")
     assert "pot" in registry("layer").names()
     assert registry("layer").get("relu").component is nn.ReLU
-    with pytest.raises(BrokenComponent, match=r"the layer 'pot' of acme cannot be imported: ModuleNotFoundError") as caught:
+    with pytest.raises(BrokenComponent, match="'pot' of acme cannot be imported: ModuleNotFoundError") as caught:
         registry("layer").get("pot")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
@@ -253,7 +260,7 @@ def test_metadata_that_cannot_be_read_costs_only_its_own_names(install: Install)
     (site / "acme-1.0.dist-info" / "METADATA").unlink()
     registries.forget_installed()
     assert registry("layer").get("relu").component is nn.ReLU
-    with pytest.raises(UnknownName, match="the metadata of .* cannot be read"):
+    with pytest.raises(UnknownName, match=r"the metadata of .* cannot be read"):
         registry("layer").get("pot")
 
 
@@ -355,7 +362,7 @@ def test_catalogue_holds_only_entries_of_hydrantic(tmp_path: Path) -> None:
 
 # -- types ------------------------------------------------------------------------------------------------------------
 
-TYPED = '''\
+TYPED = """\
 from hydrantic import register_layer, register_loss, register_model
 from torch import nn
 
@@ -375,7 +382,7 @@ reveal_type(Mine)
 reveal_type(Mine().width)
 reveal_type(ours)
 reveal_type(Theirs)
-'''
+"""
 
 
 @pytest.mark.slow

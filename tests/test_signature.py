@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Self, Union
 
 import pytest
 from pydantic import PositiveInt
@@ -91,8 +91,10 @@ def test_any_is_any_data_but_nothing_else() -> None:
 
 
 def test_of_a_union_the_members_that_are_data_remain() -> None:
-    def fish(  # noqa: UP007
-        bowl: Secret | int | None = None, food: Optional[str] = None, home: Union[Secret, str] = "sea"  # noqa: UP045
+    def fish(
+        bowl: Secret | int | None = None,
+        food: Optional[str] = None,  # noqa: UP045 -- the older form
+        home: Union[Secret, str] = "sea",  # noqa: UP007 -- likewise
     ) -> None: ...
 
     hparams = _derived(fish)
@@ -110,7 +112,7 @@ def test_a_union_without_data_is_no_field() -> None:
 
 
 def test_none_is_accepted_where_it_is_the_default() -> None:
-    def fish(fins: int = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+    def fish(fins: int = None) -> None: ...  # type: ignore[assignment]
 
     assert _fields(fish) == {"fins": None}
     assert _derived(fish).from_dict({"fins": 3})["fins"] == 3
@@ -186,7 +188,7 @@ def test_an_argument_that_says_auto_is_auto() -> None:
 def test_what_a_blueprint_cannot_write_keeps_its_default() -> None:
     def fish(
         fins: int = 2,
-        bowl: Secret = Secret(),  # noqa: B008
+        bowl: Secret = Secret(),
         call: Callable[[int], int] = abs,
         raw: bytes = b"",
         odd: object = None,
@@ -251,11 +253,11 @@ class Record:
 
 
 class ByNew:
-    def __new__(cls, fins: int = 2) -> ByNew:
+    def __new__(cls, fins: int = 2) -> Self:
         return super().__new__(cls)
 
 
-class Callable_:
+class Instance:
     def __call__(self, fins: int = 2) -> int:
         return fins
 
@@ -265,7 +267,7 @@ def _plain(fins: int = 2, tail: int = 1) -> int:
 
 
 @pytest.mark.parametrize(
-    "component", [Base, Child, Record, ByNew, Callable_(), functools.wraps(_plain)(lambda fins=2: fins)]
+    "component", [Base, Child, Record, ByNew, Instance(), functools.wraps(_plain)(lambda fins=2: fins)]
 )
 def test_everything_that_can_be_called_has_hparams(component: Any) -> None:
     assert _fields(component)["fins"] == 2

@@ -1,0 +1,328 @@
+"""What holds the code together: layers, laziness, public names, documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hydrantic
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+LAYERS = (
+    # what everything may use
+    "source", "suggestions", "scalars", "facts", "imports", "meanings", "lean", "yaml_text", "requirements",
+    # what is wrong, and how it is said
+    "errors", "problems", "wording",
+    # a file becomes a document
+    "document", "compose", "interpolation",
+    # components and their hyperparameters
+    "hparams", "paths", "signature", "registries", "project", "components",
+    # training
+    "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
+    "model.model", "data",
+    # the straight line
+    "blueprint", "plan", "build", "run", "cli", "cli.main", "cli.fit", "__main__",
+)  # fmt: skip
+"""Every module; each imports only those before it, also inside functions."""
+
+UPWARD = {
+    ("errors", "problems"): "for type checkers only: an error holds problems",
+    ("errors", "wording"): "str() of a BlueprintError is its report",
+}
+"""Imports against the order, with their reason."""
+
+HEAVY = ("torch", "lightning", "torchmetrics", "wandb", "hydra", "omegaconf", "pydantic", "sklearn", "polars", "numpy")
+
+Module = tuple[str, Path]
+
+
+def _modules(*folders: str) -> list[Module]:
+    found = []
+    for folder in folders:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            parts = [part for part in file.relative_to(ROOT).with_suffix("").parts if part != "__init__"]
+            found.append((".".join(parts), file))
+    return found
+
+
+FRAMEWORK = _modules("hydrantic")
+ALL = _modules("hydrantic", "registry")
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def _imported(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every imported module with the names that are taken from it."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = tuple(alias.name for alias in node.names)
+            is_module = node.module == "hydrantic" and names[0] in LAYERS
+            yield f"hydrantic.{names[0]}" if is_module else node.module, names
+
+
+def _ids(modules: list[Module]) -> list[str]:
+    return [name for name, _ in modules]
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert sorted(f"hydrantic.{layer}" for layer in LAYERS) == sorted(set(_ids(FRAMEWORK)) - {"hydrantic"})
+
+
+@pytest.mark.parametrize(("name", "file"), FRAMEWORK[1:], ids=_ids(FRAMEWORK[1:]))
+def test_modules_import_downwards_only(name: str, file: Path) -> None:
+    layer = name.removeprefix("hydrantic.")
+    below = LAYERS[: LAYERS.index(layer)]
+    used = {module.removeprefix("hydrantic.") for module, _ in _imported(file) if module.startswith("hydrantic.")}
+    assert sorted(each for each in used if each not in below and (layer, each) not in UPWARD) == []
+
+
+def test_every_exception_from_the_order_is_needed() -> None:
+    for layer, above in UPWARD:
+        assert LAYERS.index(layer) < LAYERS.index(above)
+        assert f"hydrantic.{above}" in {module for module, _ in _imported(ROOT / "hydrantic" / f"{layer}.py")}
+
+
+def test_modules_ask_the_package_itself_only_for_its_version() -> None:
+    asked = {names for _, file in FRAMEWORK for module, names in _imported(file) if module == "hydrantic"}
+    assert asked <= {("__version__",), ()}
+
+
+@pytest.mark.parametrize(
+    ("package", "modules"),
+    [
+        ("hydra", {"hydrantic.compose"}),
+        ("catalogue", {"hydrantic.registries"}),
+        ("omegaconf", {"hydrantic.compose", "hydrantic.interpolation", "hydrantic.hparams"}),
+        ("wandb", set()),
+        ("sklearn", set()),
+        ("polars", set()),
+    ],
+)
+def test_a_package_is_imported_only_where_it_belongs(package: str, modules: set[str]) -> None:
+    found = {name for name, file in FRAMEWORK for module, _ in _imported(file) if module.partition(".")[0] == package}
+    assert found <= modules
+
+
+def test_the_framework_imports_nothing_from_the_shelf() -> None:
+    used = {module for _, file in FRAMEWORK for module, _ in _imported(file)}
+    assert [module for module in used if "registry" in module.split(".")] == []
+
+
+def _literals(file: Path) -> set[str]:
+    """The texts in a module that are no documentation."""
+    nodes = list(ast.walk(_tree(file)))
+    documentation = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = (node for node in nodes if isinstance(node, ast.Constant) and node not in documentation)
+    return {node.value for node in texts if isinstance(node.value, str)}
+
+
+WORDS_OF_OTHER_THINGS = {
+    "linear", "step", "constant", "absolute", "threshold", "function", "tensors", "identity",
+    "csv", "digits", "early_stopping", "timer", "flatten", "precision",
+}  # fmt: skip
+"""Names of stock components that mean something else in the framework: a word of a grammar, a field, a section."""
+
+
+def test_the_framework_knows_no_component_by_name() -> None:
+    points = PYPROJECT["project"]["entry-points"]
+    names = {name for group in points.values() for name in group} - WORDS_OF_OTHER_THINGS
+    paths = {value.replace(":", ".") for group in points.values() for value in group.values()}
+    defaults = {("hydrantic.blueprint", name) for name in ("adam", "wandb")}
+    defaults.add(("hydrantic.model.hparams", "torch.optim.Adam"))
+    found = {(name, text) for name, file in FRAMEWORK for text in _literals(file) if text in names | paths}
+    assert found <= defaults, sorted(found - defaults)
+
+
+def test_the_stock_shelf_uses_the_public_interface_only() -> None:
+    for name, file in _modules("registry"):
+        for module, names in _imported(file):
+            if module == "hydrantic":
+                assert set(names) <= set(hydrantic.__all__), (name, names)
+
+
+# -- laziness ---------------------------------------------------------------------------------------------------------
+
+
+def _loaded(code: str, *, folder: Path = ROOT) -> set[str]:
+    script = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}\nprint(); print(' '.join(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return {name.partition(".")[0] for name in found.stdout.splitlines()[-1].split()}
+
+
+def _command(*words: str) -> str:
+    return f"from hydrantic.cli.main import main\ntry:\n    main({list(words)!r})\nexcept SystemExit:\n    pass"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hydrantic",
+        "import hydrantic\nhydrantic.__version__, dir(hydrantic)",
+        _command(),
+        _command("--help"),
+        _command("--version"),
+        _command("fit", "--help"),
+        _command("fitt"),
+        _command("fit"),
+    ],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
+    assert _loaded(code) & set(HEAVY) == set()
+
+
+def test_a_blueprint_that_cannot_be_read_loads_neither_torch_nor_wandb(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("model: [mlp\n")
+    assert _loaded(_command("fit", "bad.yaml"), folder=tmp_path) & {"torch", "lightning", "wandb", "sklearn"} == set()
+
+
+def test_a_blueprint_with_an_unknown_name_loads_no_logger(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("data: iris\nmodel: mpl\nloss: cross_entropy\nloggers: {csv: {}}\n")
+    assert _loaded(_command("fit", "bad.yaml"), folder=tmp_path) & {"wandb", "mlflow", "tensorboard"} == set()
+
+
+# -- public names -----------------------------------------------------------------------------------------------------
+
+
+def test_public_names_are_complete_sorted_and_importable() -> None:
+    assert list(hydrantic.__all__) == sorted(hydrantic.__all__)
+    for name in hydrantic.__all__:
+        assert getattr(hydrantic, name) is not None
+        assert name in dir(hydrantic)
+
+
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    (block,) = (node for node in _tree(ROOT / "hydrantic" / "__init__.py").body if isinstance(node, ast.If) and (
+        isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ))  # fmt: skip
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == hydrantic._HOME_OF
+
+
+def test_a_name_is_offered_by_the_module_that_is_its_home() -> None:
+    for name, home in hydrantic._HOME_OF.items():
+        assert getattr(hydrantic, name) is getattr(import_module(home), name)
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Modle'"):
+        _ = hydrantic.Modle
+
+
+def test_every_decorator_of_a_kind_is_public() -> None:
+    from hydrantic.registries import KINDS
+
+    assert {f"register_{kind}" for kind in KINDS} == {n for n in hydrantic.__all__ if n.startswith("register_")}
+
+
+# -- documentation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "file"), ALL, ids=_ids(ALL))
+def test_a_module_opens_with_one_sentence(name: str, file: Path) -> None:
+    opening = (ast.get_docstring(_tree(file)) or "").partition("\n\n")[0]
+    assert opening.endswith((".", ".yaml`.")), opening
+    assert "\n" not in opening, opening
+    assert re.search(r"\. [A-Z]", opening) is None, opening
+
+
+def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        yield prefix + node.name, node
+        if isinstance(node, ast.ClassDef) and not _is_protocol(node):
+            yield from _public(node.body, f"{node.name}.")
+
+
+def _is_protocol(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+
+
+def _says_what_it_does(node: Any) -> bool:
+    return bool(ast.get_docstring(node)) or any(getattr(each, "id", "") == "override" for each in node.decorator_list)
+
+
+@pytest.mark.parametrize(("name", "file"), ALL, ids=_ids(ALL))
+def test_everything_public_says_what_it_does(name: str, file: Path) -> None:
+    assert [each for each, node in _public(_tree(file).body) if not _says_what_it_does(node)] == []
+
+
+def _fields_of(hparams: Any) -> Iterator[str]:
+    yield from hparams.model_fields
+
+
+def test_every_field_of_the_stock_components_and_sections_says_what_it_means() -> None:
+    from hydrantic.blueprint import Blueprint, Objective, Wiring
+    from hydrantic.components import hparams_of
+    from hydrantic.model import hparams as groups
+    from hydrantic.registries import KINDS, registry
+
+    own = [Blueprint, Objective, Wiring, *(getattr(groups, name) for name in groups.__all__)]
+    for kind in KINDS:
+        entries = [registry(kind).get(name) for name in registry(kind).names()]
+        own += [hparams_of(each) for each in entries if each.component.__module__.startswith("hydrantic.")]
+    silent = {f"{each.__name__}.{name}" for each in own for name in _fields_of(each) if not each.meanings().get(name)}
+    assert silent == set()
+
+
+# -- packaging --------------------------------------------------------------------------------------------------------
+
+
+def _folders(folder: str, package: str, pattern: str) -> set[str]:
+    inside = {file.parent.relative_to(ROOT / folder).parts for file in (ROOT / folder).rglob(pattern)}
+    return {".".join([package, *parts]) for parts in inside}
+
+
+def test_the_wheel_holds_every_package() -> None:
+    expected = _folders("hydrantic", "hydrantic", "__init__.py")
+    expected |= _folders("registry", "hydrantic.registry", "__init__.py")
+    expected |= _folders("blueprints", "hydrantic.blueprints", "*.yaml")
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_the_version_is_written_once() -> None:
+    version = PYPROJECT["project"]["version"]
+    assert hydrantic.__version__ == version
+    written = [name for name, file in ALL if version in _literals(file)]
+    assert written == []
+
+
+def test_every_entry_point_leads_to_its_component() -> None:
+    broken = []
+    for group, points in PYPROJECT["project"]["entry-points"].items():
+        for name, value in points.items():
+            module, _, attribute = value.partition(":")
+            if module.startswith("hydrantic.") and not hasattr(import_module(module), attribute):
+                broken.append(f"{group} {name}: {value}")
+    assert broken == []
+
+
+def test_every_registered_stock_component_has_an_entry_point() -> None:
+    from hydrantic.project import STOCK_SHELF, ProjectShelf
+    from hydrantic.registries import KINDS, entry_points, registry
+
+    shelf = ProjectShelf(STOCK_SHELF, "hydrantic.registry")
+    for kind in KINDS:
+        known = {point.name for point in entry_points(registry(kind).plural)}
+        assert set(shelf.names(kind)) <= known, kind

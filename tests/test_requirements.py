@@ -1,0 +1,75 @@
+"""Requirements of a blueprint: verified, never installed."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+import hydrantic
+from hydrantic.requirements import unmet
+from tests.projects import write
+
+
+def _reason(requirement: str) -> str:
+    ((text, reason),) = unmet([requirement])
+    assert text == requirement
+    return reason
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "hydrantic", "hydrantic>=0.1", "Hydrantic>=0.1", f"hydrantic=={hydrantic.__version__}",
+        "pydantic>=2,<3", "PyYAML", "scikit_learn", "scikit-learn[plots]>1", "no-such-thing; python_version < '3'", "pydantic!=2.0.1",
+    ],
+)  # fmt: skip
+def test_a_requirement_that_is_met_has_no_reason(requirement: str) -> None:
+    assert _reason(requirement) == ""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "words"),
+    [
+        ("hydrantic>=999", f"hydrantic {hydrantic.__version__} is installed; pip install 'hydrantic>=999'"),
+        ("pydantic<1", "is installed; pip install 'pydantic<1'"),
+        ("no-such-thing>=1", "it is not installed; pip install 'no-such-thing>=1'"),
+        ("no-such-thing; python_version >= '3'", "it is not installed"),
+        ("hydrantic @ https://example.org/x.whl", "a requirement names a version, not an address"),
+        ("hydrantic=>1", "it is no requirement"),
+        ("", "it is no requirement"),
+        ("os.system('x')", "it is no requirement"),
+        ("-r requirements.txt", "it is no requirement"),
+    ],
+)
+def test_a_requirement_that_is_not_met_says_why(requirement: str, words: str) -> None:
+    assert words in _reason(requirement)
+    assert "\n" not in _reason(requirement)
+
+
+def test_a_release_before_a_release_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _install(tmp_path, monkeypatch, "2.0.0rc1")
+    assert _reason("oddly-numbered>=1") == ""
+    assert "2.0.0rc1 is installed" in _reason("oddly-numbered>=2.0.0")
+
+
+def test_a_version_that_cannot_be_compared_does_not_meet_a_requirement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path, monkeypatch, "spring-release")
+    assert "oddly-numbered spring-release is installed" in _reason("oddly-numbered>=1")
+
+
+def _install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    text = f"Metadata-Version: 2.1\nName: oddly-numbered\nVersion: {version}\n"
+    write(folder / "oddly_numbered-1.dist-info" / "METADATA", text)
+    monkeypatch.syspath_prepend(folder)
+    importlib.invalidate_caches()
+
+
+def test_every_requirement_gets_its_answer_in_order() -> None:
+    answers = list(unmet(["hydrantic", "no-such-thing", "pydantic"]))
+    assert [(text, bool(reason)) for text, reason in answers] == [
+        ("hydrantic", False), ("no-such-thing", True), ("pydantic", False),
+    ]  # fmt: skip
