@@ -71,7 +71,7 @@ class Hparams(BaseModel, Mapping[str, Any]):
             KeyError: the file has nothing at `key`.
             TypeError: what the file has at `key` is no mapping.
         """
-        from hydrantic.document import read_yaml
+        from hydrantic.reading import read_yaml
 
         node = root = read_yaml(Path(path))
         for part in key.split(".") if key else ():

@@ -12,7 +12,6 @@ from functools import cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydrantic import registries

@@ -25,7 +25,7 @@ LAYERS = (
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # a file becomes a document
-    "document", "compose", "interpolation",
+    "document", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose", "interpolation",
     # components and their hyperparameters
     "hparams", "paths", "signature", "registries", "project", "components",
     # training
@@ -41,6 +41,8 @@ UPWARD = {
     ("errors", "wording"): "str() of a BlueprintError is its report",
 }
 """Imports against the order, with their reason."""
+
+COMPOSE = tuple(f"hydrantic.{layer}" for layer in LAYERS if layer.startswith("compose."))
 
 HEAVY = ("torch", "lightning", "torchmetrics", "wandb", "hydra", "omegaconf", "pydantic", "sklearn", "polars", "numpy")
 
@@ -108,9 +110,9 @@ def test_modules_ask_the_package_itself_only_for_its_version() -> None:
 @pytest.mark.parametrize(
     ("package", "modules"),
     [
-        ("hydra", {"hydrantic.compose"}),
+        ("hydra", {"hydrantic.compose", *COMPOSE}),
         ("catalogue", {"hydrantic.registries"}),
-        ("omegaconf", {"hydrantic.compose", "hydrantic.interpolation", "hydrantic.hparams"}),
+        ("omegaconf", {"hydrantic.interpolation", "hydrantic.hparams", *COMPOSE}),
         ("wandb", set()),
         ("sklearn", set()),
         ("polars", set()),

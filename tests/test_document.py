@@ -11,21 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydrantic.document import (
-    Document,
-    Limits,
-    Node,
-    from_plain,
-    measure,
-    merged,
-    parse_yaml,
-    placed,
-    read_document,
-    read_yaml,
-    without,
-)
+from hydrantic.document import Document, Limits, Node, from_plain, measure, merged, placed, without
 from hydrantic.errors import BlueprintError
 from hydrantic.problems import Problem
+from hydrantic.reading import parse_yaml, read_document, read_yaml
 from hydrantic.source import Source
 
 FILE = Path("b.yaml")

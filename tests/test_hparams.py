@@ -147,7 +147,7 @@ def test_a_field_may_be_called_like_a_part_of_a_schema(name: str) -> None:
 
 def test_the_default_of_a_field_is_not_touched_by_making_types_strict() -> None:
     class Odd(Hparams):
-        about: dict[str, Any] = {"type": "int"}
+        about: dict[str, Any] = {"type": "int"}  # noqa: RUF012 -- pydantic copies it
 
     assert Odd().about == {"type": "int"}
 

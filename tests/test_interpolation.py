@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from hydrantic.document import Document, Limits, from_plain, parse_yaml
+from hydrantic.document import Document, Limits, from_plain
 from hydrantic.errors import BlueprintError
 from hydrantic.interpolation import Resolved, escaped, resolve
 from hydrantic.problems import Problem
+from hydrantic.reading import parse_yaml
 from hydrantic.source import KeyPath, Source
 
 FILE = Path("b.yaml")

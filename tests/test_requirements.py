@@ -22,7 +22,8 @@ def _reason(requirement: str) -> str:
     "requirement",
     [
         "hydrantic", "hydrantic>=0.1", "Hydrantic>=0.1", f"hydrantic=={hydrantic.__version__}",
-        "pydantic>=2,<3", "PyYAML", "scikit_learn", "scikit-learn[plots]>1", "no-such-thing; python_version < '3'", "pydantic!=2.0.1",
+        "pydantic>=2,<3", "PyYAML",
+        "scikit_learn", "scikit-learn[plots]>1", "no-such-thing; python_version < '3'", "pydantic!=2.0.1",
     ],
 )  # fmt: skip
 def test_a_requirement_that_is_met_has_no_reason(requirement: str) -> None:

@@ -112,7 +112,7 @@ def test_a_union_without_data_is_no_field() -> None:
 
 
 def test_none_is_accepted_where_it_is_the_default() -> None:
-    def fish(fins: int = None) -> None: ...  # type: ignore[assignment]
+    def fish(fins: int = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013 -- seen in the wild
 
     assert _fields(fish) == {"fins": None}
     assert _derived(fish).from_dict({"fins": 3})["fins"] == 3
@@ -188,7 +188,7 @@ def test_an_argument_that_says_auto_is_auto() -> None:
 def test_what_a_blueprint_cannot_write_keeps_its_default() -> None:
     def fish(
         fins: int = 2,
-        bowl: Secret = Secret(),
+        bowl: Secret = Secret(),  # noqa: B008 -- seen in the wild
         call: Callable[[int], int] = abs,
         raw: bytes = b"",
         odd: object = None,

@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydrantic.document import Document, parse_yaml
+from hydrantic.document import Document
 from hydrantic.interpolation import escaped, resolve
+from hydrantic.reading import parse_yaml
 from hydrantic.yaml_text import to_yaml
 
 FILE = Path("/nowhere/record.yaml")

@@ -15,8 +15,9 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from hydrantic.document import Limits, Node, Page, kind_of, read_page, without
+from hydrantic.document import Limits, Node, kind_of, without
 from hydrantic.problems import Problems
+from hydrantic.reading import Page, read_page
 from hydrantic.source import KeyPath, Source
 
 HYDRA_KEYS = ("run.dir", "sweep", "launcher", "sweeper")

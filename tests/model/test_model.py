@@ -136,8 +136,7 @@ def test_a_checkpoint_holds_plain_types_and_loads_with_weights_only(tmp_path: Pa
     again = Kite.load_from_checkpoint(best, weights_only=True)
     assert again.thparams == kite.thparams
     wind = torch.ones(2, 3)
-    weights = {name: value for name, value in loaded["state_dict"].items()}
-    kite.load_state_dict(weights)
+    kite.load_state_dict(loaded["state_dict"])
     torch.testing.assert_close(again(wind), kite(wind))
 
 

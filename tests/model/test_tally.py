@@ -188,7 +188,7 @@ def test_a_metric_that_names_no_part_of_several_is_told_the_parts() -> None:
         counted.add(2, {}, {"guess": torch.ones(2), "noise": torch.zeros(2)}, torch.zeros(2))
 
 
-Pair = namedtuple("Pair", ["left", "right"])
+Pair = namedtuple("Pair", ["left", "right"])  # noqa: PYI024 -- what torch's own layers return
 
 
 @pytest.mark.parametrize(("values", "key"), [({"b": 7}, "b"), (Pair(1, 7), "right"), ((1, 7), "1"), (7, None)])
