@@ -272,7 +272,7 @@ def open_shelf(folder: Path) -> ProjectShelf:
 
 
 def _claim_name(folder: Path) -> None:
-    """Make `registry` mean this folder, also without an `__init__.py` and beside a package of that name that has one."""
+    """Make `registry` mean this folder, also without an `__init__.py` and beside another package of that name."""
     if "registry" not in sys.modules and not (folder / "__init__.py").is_file():
         spec = ModuleSpec("registry", None, is_package=True)
         spec.submodule_search_locations = [str(folder)]

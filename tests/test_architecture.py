@@ -25,7 +25,8 @@ LAYERS = (
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # a file becomes a document
-    "document", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose", "interpolation",
+    "document", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose",
+    "interpolation",
     # components and their hyperparameters
     "hparams", "paths", "signature", "registries", "project", "components",
     # training

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 import hydrantic.data
 from hydrantic import InMemoryData, InMemoryDataHparams, InvalidField, Samples
-from hydrantic.data import BatchLoader, part_sizes, split_indices
+from hydrantic.batches import BatchLoader
+from hydrantic.data import part_sizes, split_indices
 from tests.tiny import LIGHTNING_WARNINGS
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]

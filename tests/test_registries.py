@@ -153,7 +153,8 @@ def test_a_registry_is_found_by_singular_and_plural() -> None:
     ("kind", "name", "nearest"),
     [
         ("model", "mpl", "mlp"), ("optimizer", "AdamW", "adamw"),
-        ("optimizer", "torch.optim.AdmaW", "torch.optim.AdamW"), ("layer", "rellu", "relu"), ("scheduler", "cosin", "cosine"),
+        ("optimizer", "torch.optim.AdmaW", "torch.optim.AdamW"),
+        ("layer", "rellu", "relu"), ("scheduler", "cosin", "cosine"),
     ],
 )  # fmt: skip
 def test_an_unknown_name_is_answered_with_the_nearest(kind: str, name: str, nearest: str) -> None:
