@@ -18,7 +18,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_valida
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from hydrantic.batches import BatchLoader
+from hydrantic.batches import Batch, BatchLoader
 from hydrantic.components import generic_hparams
 from hydrantic.errors import InvalidField
 from hydrantic.facts import Facts, Task

@@ -53,7 +53,7 @@ class Hparams(BaseModel, Mapping[str, Any]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in RESERVED.intersection(inspect.get_annotations(cls)):
-            raise TypeError(f"{cls.__qualname__}: a field cannot be called '{name}', as every Hparams has such a method")
+            raise TypeError(f"{cls.__qualname__}: a field cannot be called '{name}', as a method of Hparams is")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -289,7 +289,8 @@ def _put_on_path(place: str) -> None:
 def _take_off_path(place: str) -> None:
     if place in _placed:
         _placed.remove(place)
-        sys.path.remove(place)
+        if place in sys.path:
+            sys.path.remove(place)
 
 
 def close_shelf() -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-import hydrantic.data
+import hydrantic.batches
 from hydrantic import InMemoryData, InMemoryDataHparams, InvalidField, Samples
 from hydrantic.batches import BatchLoader
 from hydrantic.data import part_sizes, split_indices
@@ -48,7 +48,7 @@ def numbers_in(loader: Any) -> list[int]:
 
 
 def at_rank(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
-    monkeypatch.setattr(hydrantic.data, "_processes", lambda: (world, rank))
+    monkeypatch.setattr(hydrantic.batches, "_processes", lambda: (world, rank))
 
 
 # Splits
