@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from hydrantic.registries import register_model as register_model
     from hydrantic.registries import register_optimizer as register_optimizer
     from hydrantic.registries import register_scheduler as register_scheduler
-    from hydrantic.registries import registry as registry
     from hydrantic.run import Run as Run
     from hydrantic.run import fit as fit
 
@@ -68,7 +67,7 @@ _HOMES = {
     "hydrantic.paths": ("InputPath", "OutputPath"),
     "hydrantic.registries": (
         "register_callback", "register_data", "register_layer", "register_logger", "register_loss", "register_metric",
-        "register_model", "register_optimizer", "register_scheduler", "registry",
+        "register_model", "register_optimizer", "register_scheduler",
     ),
     "hydrantic.run": ("Run", "fit"),
 }  # fmt: skip

@@ -106,7 +106,16 @@ def _trainer(plan: Plan, **arguments: Any) -> Trainer:
         return Trainer(**arguments)
     except Exception as error:  # Lightning and its accelerators have many ways to refuse
         message = " ".join(str(error).split())
-        raise plan.refuse("refused-by-trainer", ("trainer",), message=message) from error
+        raise plan.refuse("refused-by-trainer", ("trainer", *_meant(plan, message)), message=message) from error
+
+
+def _meant(plan: Plan, message: str) -> tuple[str, ...]:
+    """The argument that a message of the Trainer is about, by its name or its value; none where that is open."""
+    node = plan.document.find(("trainer",))
+    written = [] if node is None else [(str(name), child.value) for name, child in node.children()]
+    by_name = [name for name, _ in written if name in message]
+    by_value = [name for name, value in written if isinstance(value, str) and value in message]
+    return tuple((by_name or by_value)[:1])
 
 
 def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from hydrantic.document import Node, from_plain
@@ -34,6 +34,17 @@ SUPPLIED: Final[Mapping[str, frozenset[str]]] = {
     "layer": frozenset({"device", "dtype"}),
 }
 """Arguments that the framework passes itself, by kind; what it does not know of them keeps its default."""
+
+
+def _inside(name: Any) -> Any:
+    if isinstance(name, str):
+        PathRule("output").check(name)
+    return name
+
+
+_WRITTEN: Final = {"filename": AfterValidator(_inside)}
+RULES: Final[Mapping[str, Mapping[str, Any]]] = {"callback": _WRITTEN, "logger": _WRITTEN}
+"""What text has to obey that a component joins to the run's directory to write there."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,10 @@ def _below(run_dir: Path, value: Any) -> Any:
 
 
 def named(name: str, **fields: Any) -> Any:
-    """The default of a slot: `activation: LayerSlot = named("leaky_relu", negative_slope=0.2)`."""
+    """A component as the default of a slot.
+
+    activation: LayerSlot = named("leaky_relu", negative_slope=0.2)
+    """
     return {"name": name} | fields
 
 
@@ -185,7 +199,8 @@ def _hparams_of(component: Any, kind: str) -> type[Hparams]:
     declared = generic_hparams(component) or _hparams_argument(component)
     if declared is None:
         translate = functools.partial(_translate, kind)
-        return derive_hparams(component, leave=SUPPLIED.get(kind, frozenset()), translate=translate)
+        leave, rules = SUPPLIED.get(kind, frozenset()), RULES.get(kind, {})
+        return derive_hparams(component, leave=leave, translate=translate, rules=rules)
     if "name" in declared.model_fields:
         raise RegistrationError(f"{declared.__qualname__}: a field cannot be called 'name', which selects a component")
     return declared

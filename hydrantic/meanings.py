@@ -9,6 +9,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,7 +36,7 @@ def _texts_below(hparams: type[BaseModel]) -> Iterator[tuple[str, str]]:
     except (OSError, TypeError, SyntaxError):  # made in a session without a source
         return
     body = getattr(tree.body[0], "body", [])
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):

@@ -72,7 +72,7 @@ class Plan:
         return (checkpoint.monitor, checkpoint.mode) if checkpoint is not None and checkpoint.monitor else None
 
     def resolved(self) -> dict[str, Any]:
-        """The complete blueprint: every default written out, and a reference where a value came from the environment."""
+        """The complete blueprint: every default written out, a reference where a value came from the environment."""
         plain = self.blueprint.to_plain() | {"name": self.name, "trainer": self.trainer.to_plain()}
         for section in COMPONENTS:
             component = getattr(self, section)
@@ -138,15 +138,29 @@ class Plan:
         values: dict[str, Any] = {}
         autos = auto_fields(type(component.hparams))
         for name, value in component.hparams.items():
-            if isinstance(value, Component):
-                values[name] = self._supplied(value, facts, problems, nested=True)
-            elif name in autos:
+            if name in autos:
                 self._supply(component, name, value, facts, problems, values, nested)
+            elif (within := self._supplied_within(value, facts, problems)) is not value:
+                values[name] = within
         try:
             return component.with_fields(**values) if values else component
         except ValidationError as error:
             self._refuse_facts(component, error, problems)
             return component
+
+    def _supplied_within(self, value: Any, facts: Facts, problems: Problems) -> Any:
+        """A field's value with every component in it supplied; the value itself where it holds none."""
+        if isinstance(value, Component):
+            return self._supplied(value, facts, problems, nested=True)
+        if isinstance(value, list | tuple):
+            return _unless_same(value, type(value)(self._supplied_within(part, facts, problems) for part in value))
+        if not isinstance(value, Mapping):
+            return value
+        parts = {key: self._supplied_within(part, facts, problems) for key, part in value.items()}
+        changed = {key: part for key, part in parts.items() if part is not value[key]}
+        if not changed:
+            return value
+        return value.model_copy(update=changed) if isinstance(value, Hparams) else parts
 
     def _is_unsuited(self, component: Component[Any], facts: Facts, problems: Problems) -> bool:
         """Whether a loss or metric says that it is for another task; one that says nothing is for every task."""
@@ -164,9 +178,11 @@ class Plan:
         for each in error.errors(include_url=False):
             field = str(each["loc"][0]) if each["loc"] else ""
             path = component.places.get(field, (*component.path, field))
-            known = {"limits": each.get("ctx", {}), "value": each["input"], "message": each["msg"], "type": each["type"]}
-            source = self.document.source(path)
-            problems.add("unsuited-fact", source, path, owner=component.name, field=field, data=self.data.name, **known)
+            problems.add(
+                "unsuited-fact", self.document.source(path), path,
+                owner=component.name, field=field, data=self.data.name,
+                type=each["type"], message=each["msg"], value=each["input"], limits=each.get("ctx", {}),
+            )  # fmt: skip
 
     def _supply(
         self,
@@ -194,6 +210,10 @@ class Plan:
                 "contradicts-data", self.document.source(path), path, field=name, value=value, fact=fact,
                 data=self.data.name,
             )  # fmt: skip
+
+
+def _unless_same(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
+    return before if all(new is old for new, old in zip(after, before, strict=True)) else after
 
 
 def style_of(component: Any) -> Style:
@@ -261,7 +281,9 @@ def _hidden(fact: Any, secrets: Mapping[str, str]) -> Any:
         return fact
     if str(fact) in secrets:
         return secrets[str(fact)]
-    for secret in sorted(secrets, key=len, reverse=True) if isinstance(fact, str) else ():
+    if not isinstance(fact, str):
+        return fact
+    for secret in sorted(secrets, key=len, reverse=True):
         fact = fact.replace(secret, "***") if len(secret) > 3 else fact
     return fact
 
@@ -321,6 +343,8 @@ class _Planner:
         if (chosen := single["model"]) is not None and style_of(chosen.entry.component) == "module":
             single["optimizer"] = None
         labelled = {section: self._labelled(section) for section in LABELLED}
+        if (taken := self.document.find(("metrics", "loss"))) is not None:
+            self.problems.add("label-taken", taken.place, ("metrics", "loss"), label="loss")
         trainer = self._trainer()
         model = single["model"]
         if blueprint is not None:
@@ -328,14 +352,15 @@ class _Planner:
         if model is not None:
             self._check_style(style_of(model.entry.component), model)
         if blueprint is not None and model is not None and style_of(model.entry.component) == "network":
-            self._check_monitors(blueprint, single["scheduler"], labelled)
+            self._check_monitors(blueprint, single["scheduler"], labelled["callbacks"])
         if self.problems or blueprint is None or trainer is None:
             return None
         return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
 
     def _blueprint(self) -> Blueprint | None:
         fields: Fields = {name: (node, (name,)) for name, node in _children(self.document.root)}
-        sound: Blueprint | None = validate(Blueprint, fields, self.document.root, (), self.problems, owner="a blueprint")
+        root, owner = self.document.root, "a blueprint"
+        sound: Blueprint | None = validate(Blueprint, fields, root, (), self.problems, owner=owner)
         return sound
 
     def _section(self, name: str) -> Node | None:
@@ -354,7 +379,8 @@ class _Planner:
 
     def _labelled(self, section: str) -> dict[str, Component[Any]]:
         node = self._section(section)
-        found = {label: self._resolve(section, each, (section, label), label) for label, each in _children(node)} if node else {}
+        blocks = _children(node) if node is not None else []
+        found = {label: self._resolve(section, block, (section, label), label) for label, block in blocks}
         return {label: each for label, each in found.items() if each is not None}
 
     def _resolve(self, section: str, node: Node, path: KeyPath, label: str = "") -> Component[Any] | None:
@@ -369,7 +395,8 @@ class _Planner:
                 self.problems.add("said-elsewhere", place, ("trainer", name), field=name, instead=ELSEWHERE[name])
             else:
                 fields[name] = (value, ("trainer", name))
-        trainer: Hparams | None = validate(trainer_hparams(), fields, node, ("trainer",), self.problems, owner="trainer")
+        path: KeyPath = ("trainer",)
+        trainer: Hparams | None = validate(trainer_hparams(), fields, node, path, self.problems, owner="trainer")
         return trainer if trainer is None else _with_an_end(trainer)
 
     def _check_requirements(self, blueprint: Blueprint) -> None:
@@ -395,10 +422,10 @@ class _Planner:
                     self._refuse("trains-itself", section, model)
 
     def _check_monitors(
-        self, blueprint: Blueprint, scheduler: Component[Any] | None, labelled: Mapping[str, Mapping[str, Component[Any]]]
+        self, blueprint: Blueprint, scheduler: Component[Any] | None, callbacks: Mapping[str, Component[Any]]
     ) -> None:
         """Refuse what watches a name that nothing logs; callbacks of a project may log whatever they like."""
-        if any(each.entry.shelf != STOCK for each in labelled["callbacks"].values()):
+        if any(each.entry.shelf != STOCK for each in callbacks.values()):
             return
         metrics = self.document.find(("metrics",))
         logged = ("loss", *(str(label) for label, _ in (metrics.children() if metrics is not None else ())))
@@ -527,4 +554,3 @@ def _inside(value: Any, path: KeyPath) -> Any:
             raise KeyError(part)
         node = below
     return node.plain()
-

@@ -102,9 +102,9 @@ def _near(file: Path) -> str | None:
     """The YAML file beside a missing one whose name is nearest to it."""
     if not file.parent.is_dir():
         return None
-    names = [each.name for each in file.parent.iterdir() if each.suffix in {".yaml", ".yml"}]
-    found = nearest(file.name, names)
-    return None if found is None else display(file.parent / found)
+    by_stem = {each.stem: each for each in file.parent.iterdir() if each.suffix in {".yaml", ".yml"}}
+    found = nearest(file.stem, by_stem)
+    return None if found is None else display(by_stem[found])
 
 
 def _unreadable(file: Path) -> str | None:

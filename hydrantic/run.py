@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import time
@@ -126,9 +127,10 @@ def fit(
     plan = prepare(blueprint, overrides, project=home)
     from hydrantic.build import draft
 
-    drafted = draft(plan)
-    directory = RunDirectory.create(runs_root(None if runs is None else Path(runs), home.root), plan.name)
-    return _Execution(drafted, directory, home).run(test=test)
+    with _process_as_it_was():
+        drafted = draft(plan)
+        directory = RunDirectory.create(runs_root(None if runs is None else Path(runs), home.root), plan.name)
+        return _Execution(drafted, directory, home).run(test=test)
 
 
 @dataclass
@@ -264,6 +266,31 @@ def _without_chatter() -> Iterator[None]:
         finally:
             for each, level in zip(loggers, levels, strict=True):
                 each.setLevel(level)
+
+
+@contextmanager
+def _process_as_it_was() -> Iterator[None]:
+    """Take back what a run sets for the whole process, so that the next run does not depend on this one."""
+    import torch
+
+    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
+    environment = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_default_dtype(dtype)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 _BESIDE_THE_POINT: Final[tuple[tuple[str, type[Warning]], ...]] = (

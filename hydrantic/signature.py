@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, JsonValue, create_model
@@ -38,13 +39,20 @@ RANGES: Final[Mapping[str, Mapping[str, float]]] = {
 """Ranges that the common names have everywhere; a plain signature cannot say them."""
 
 
-def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], translate: Translate) -> type[Hparams]:
+def derive_hparams(
+    component: Callable[..., Any],
+    *,
+    leave: Collection[str],
+    translate: Translate,
+    rules: Mapping[str, Any] = MappingProxyType({}),
+) -> type[Hparams]:
     """A class of Hparams with a field for each argument of `component` that a blueprint can set.
 
     Arguments:
         component: a class or function.
         leave: names of arguments that the framework supplies.
         translate: what to make of annotations that are not data, such as modules.
+        rules: what the arguments of some names have to obey beside their type, as metadata of `Annotated`.
 
     Raises:
         RegistrationError: a required argument has a type that a blueprint cannot hold.
@@ -55,7 +63,8 @@ def derive_hparams(component: Callable[..., Any], *, leave: Collection[str], tra
         if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             continue
         if (field := _field(component, parameter, hints, translate)) is not None:
-            derived[parameter.name] = field
+            type_, info = field
+            derived[parameter.name] = (Annotated[type_, rule] if (rule := rules.get(parameter.name)) else type_), info
     name = "".join(part.title() if part.islower() else part for part in _name_of(component).split("_"))
     with warnings.catch_warnings():
         # An argument may well be called `copy` or `schema`; those methods of pydantic's are deprecated and unused.

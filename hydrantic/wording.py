@@ -105,6 +105,8 @@ def _line(file: Path | None, number: int, texts: Mapping[Path, str]) -> str | No
 
 def _value(kind: str, facts: Mapping[str, Any]) -> str:
     limits, value = facts["limits"], facts["value"]
+    if kind == "missing" and str(facts["field"]).isdigit():
+        return f"must have at least {int(facts['field']) + 1} elements"
     if kind == "missing":
         what = "section" if facts["owner"] == "a blueprint" else "field"
         return f"{facts['owner']} needs the {what} '{facts['field']}'"
@@ -204,6 +206,8 @@ def _or(names: Sequence[str]) -> str:
 def _unknown_field(facts: Mapping[str, Any]) -> str:
     what = "section" if facts["owner"] == "a blueprint" else "field"
     hint = did_you_mean(str(facts["field"]), facts["known"], "it has")
+    if what == "section" and nearest(str(facts["field"]), facts["known"]) is None:
+        hint += "; values of your own go into `vars:`"
     return f"{facts['owner']} has no {what} '{facts['field']}'{hint}"
 
 
@@ -294,7 +298,10 @@ def _plain(value: Any) -> str:
 
 def _not_supplied(facts: Mapping[str, Any]) -> str:
     known = ", ".join(facts["known"]) or "nothing"
-    return f"{facts['owner']} needs '{facts['field']}', which the data '{facts['data']}' does not state (it states {known}); set it"
+    return (
+        f"{facts['owner']} needs '{facts['field']}', which the data '{facts['data']}' does not state "
+        f"(it states {known}); set it"
+    )
 
 
 def _unknown_reference(facts: Mapping[str, Any]) -> str:
@@ -343,9 +350,10 @@ _WORDS: Final[Mapping[str, Words]] = {
     f"not {'a mapping of several' if f['kind'] == 'mapping' else _a(f['kind'])}",
     "defaults-cycle": lambda f: f"options include each other: {' -> '.join(f['cycle'])}",
     "defaults-invalid": lambda f: f"cannot be composed: {f['reason']}",
-    "hydra-node": lambda f: f"'{f['key']}' is refused; of Hydra's own settings a blueprint may set {_known(tuple(f['allowed']))}",
+    "hydra-node": lambda f: f"'{f['key']}' is refused; of Hydra's own settings a blueprint may set "
+    f"{_known(tuple(f['allowed']))}",
     "override-syntax": _override_syntax,
-    "sweep-without-multirun": lambda f: "gives several values; choose one (a sweep, -m, runs them all)",
+    "sweep-without-multirun": lambda f: "gives several values; a run has one",
     "unknown-group": lambda f: f"there is no group '{f['group']}'{did_you_mean(str(f['group']), f['known'])}",
     "option-not-text": lambda f: f"'{f['section']}=' selects by name, not by {_shown(f['value'])}",
     "option-list": lambda f: f"'{f['section']}' holds one component, not {len(f['names'])}; choose one",
@@ -373,7 +381,8 @@ _WORDS: Final[Mapping[str, Words]] = {
     "interpolation-too-large": _interpolation_size,
     # components
     "unknown-field": _unknown_field,
-    "not-a-component": lambda f: f"must be the name of {_a(f['kind'])} or a mapping with `name`, not {_shown(f['value'])}",
+    "not-a-component": lambda f: f"must be the name of {_a(f['kind'])} or a mapping with `name`, "
+    f"not {_shown(f['value'])}",
     "not-a-name": lambda f: f"must be the name of {_a(f['kind'])}, not {_shown(f['value'])}",
     "no-name": lambda f: f"needs a `name` that chooses {_a(f['kind'])}: {_known(f['known'])}",
     "given-twice": lambda f: f"means the same as '{f['other']}', which is there too; keep one of them",
@@ -391,6 +400,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "trains-itself": lambda f: f"the model '{f['model']}' is a LightningModule with its own training; "
     "this section would have no effect: leave it out",
     "unknown-monitor": lambda f: f"nothing logs '{f['name']}'{did_you_mean(str(f['name']), f['known'])}",
+    "label-taken": lambda f: f"the label '{f['label']}' is that of the loss; give this metric another",
     "not-supplied": _not_supplied,
     "unsuited": _unsuited,
     "unsuited-fact": _unsuited_fact,

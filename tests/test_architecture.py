@@ -21,11 +21,12 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 LAYERS = (
     # what everything may use
-    "source", "suggestions", "scalars", "facts", "imports", "meanings", "lean", "yaml_text", "requirements",
+    "source", "suggestions", "scalars", "facts", "imports", "meanings", "lean", "batches", "yaml_text",
+    "requirements",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # a file becomes a document
-    "document", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose",
+    "document", "reading", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose",
     "interpolation",
     # components and their hyperparameters
     "hparams", "paths", "signature", "registries", "project", "components",
@@ -225,6 +226,12 @@ def test_type_checkers_see_the_names_that_are_there() -> None:
 def test_a_name_is_offered_by_the_module_that_is_its_home() -> None:
     for name, home in hydrantic._HOME_OF.items():
         assert getattr(hydrantic, name) is getattr(import_module(home), name)
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name() -> None:
+    packages = {name.rpartition(".")[2] for name in PYPROJECT["tool"]["setuptools"]["packages"]}
+    modules = {name.split(".")[1] for name, _ in FRAMEWORK[1:]}
+    assert set(hydrantic.__all__) & (packages | modules) == set()
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:

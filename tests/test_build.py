@@ -26,8 +26,8 @@ def assembled(folder: Path, text: str, *overrides: str) -> Assembly:
 
 def refusal(folder: Path, text: str, shelf: str = "") -> str:
     of = project(folder, parts=shelf) if shelf else None
+    plan = planned(folder, text, of=of)
     with pytest.raises(BlueprintError) as caught:
-        plan = planned(folder, text, of=of)
         assemble(draft(plan), RunDirectory.create(folder / "runs", plan.name))
     return str(caught.value)
 
@@ -141,7 +141,7 @@ def test_data_that_cannot_be_loaded_is_a_problem_of_its_block(tmp_path: Path) ->
         ("optimizer: {name: adam, betas: [2, 3]}", "optimizer: the optimizer 'adam' cannot be built: Invalid beta"),
         ("optimizer: {name: sgd, nesterov: true}", "Nesterov momentum requires a momentum"),
         ("scheduler: {name: one_cycle, max_lr: 1}", "scheduler: the scheduler 'one_cycle' cannot be built"),
-        ("trainer: {accelerator: tpuu}", "trainer: Lightning's Trainer refuses its arguments"),
+        ("trainer: {accelerator: tpuu}", "trainer.accelerator: Lightning's Trainer refuses its arguments"),
         ("checkpoint: {filename: a/b}", "checkpoint.filename: must be the name of a file"),
     ],
 )

@@ -23,12 +23,14 @@ from hydrantic.components import (
     takes_hparams,
 )
 from hydrantic.errors import RegistrationError
+from hydrantic.facts import Facts
 from hydrantic.hparams import AUTO, Auto, Hparam, Hparams
 from hydrantic.paths import InputPath, OutputPath
 from hydrantic.problems import Problem, Problems
 from hydrantic.reading import parse_yaml
-from hydrantic.registries import register_callback, register_data, register_layer, registry
+from hydrantic.registries import register_callback, register_data, register_layer, register_model, registry
 from hydrantic.wording import message
+from tests.projects import planned
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -450,6 +452,32 @@ def test_a_required_argument_that_is_called_like_a_fact_is_auto() -> None:
     assert auto_fields(hparams_of(registry("layer").get("linear"))) == ("in_features", "out_features")
 
 
+class FlockHparams(Hparams):
+    """Holds components in every way."""
+
+    one: LayerSlot = named("linear", out_features=3)
+    some: list[LayerSlot] = Hparam(default_factory=list)
+    by_name: dict[str, LayerSlot] = Hparam(default_factory=dict)
+    group: WingHparams = Hparam(default_factory=WingHparams)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("one: {}", "one"), ("some: [relu, {}]", "some.1"),
+        ("by_name: {{a: {}}}", "by_name.a"), ("group: {{cover: {}}}", "group.cover"),
+    ],
+)  # fmt: skip
+def test_the_data_supplies_auto_fields_wherever_a_component_stands(body: str, where: str, tmp_path: Path) -> None:
+    register_model("flock")(_bird(FlockHparams))
+    model = f"{{name: flock, {body.format('{name: linear, out_features: 2}')}}}"
+    text = f"data: iris\nloggers: {{}}\nloss: mse\nmodel: {model}\n"
+    value: Any = planned(tmp_path, text).supplied_with(Facts(in_features=7)).model.hparams
+    for part in where.split("."):
+        value = value[int(part)] if part.isdigit() else value[part]
+    assert value.build().in_features == 7
+
+
 class Diary:
     """Writes somewhere."""
 
@@ -487,6 +515,18 @@ def test_a_path_to_write_cannot_leave_the_run_directory(path: str) -> None:
     ((text, _, says),) = _problems("callback", f"{{name: diary, cover: {path}}}")
     assert text == path
     assert "below the run's directory" in says
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "~/evil"])
+def test_the_name_of_a_file_to_write_cannot_leave_the_run_directory(name: str) -> None:
+    ((text, path, says),) = _problems("callback", f"{{name: model_checkpoint, filename: {name}}}")
+    assert (text, path) == (name, "bird.filename")
+    assert "below the run's directory" in says
+
+
+@pytest.mark.parametrize("name", ["null", "'{epoch}-{validation/loss:.2f}'"])
+def test_the_name_of_a_file_to_write_may_be_a_pattern(name: str) -> None:
+    assert _component("callback", f"{{name: model_checkpoint, filename: {name}}}")[1] == []
 
 
 class Reader:

@@ -242,7 +242,9 @@ def test_a_fact_that_the_data_lacks_is_asked_for(plan: Make) -> None:
 
 
 def test_a_fact_that_may_be_missing_becomes_null(plan: Make) -> None:
-    loss = chosen(plan(DIGITS).supplied_with(Facts(in_features=64, out_features=10, task="multiclass", num_classes=10)).loss)
+    loss = chosen(
+        plan(DIGITS).supplied_with(Facts(in_features=64, out_features=10, task="multiclass", num_classes=10)).loss
+    )
     assert loss.hparams["class_counts"] is None
 
 
@@ -251,7 +253,9 @@ def test_a_loss_may_say_how_many_outputs_it_wants(tmp_path: Path) -> None:
     assert draft(planned(tmp_path, text)).plan.model.hparams["out_features"] == 1
 
 
-@pytest.mark.parametrize(("data", "loss"), [("digits", "mse"), ("diabetes", "cross_entropy"), ("iris", "bce_with_logits")])
+@pytest.mark.parametrize(
+    ("data", "loss"), [("digits", "mse"), ("diabetes", "cross_entropy"), ("iris", "bce_with_logits")]
+)
 def test_a_loss_for_another_task_is_refused_before_training(tmp_path: Path, data: str, loss: str) -> None:
     text = f"data: {data}\nmodel: mlp\nloss: {loss}\n"
     with pytest.raises(BlueprintError) as caught:
@@ -294,7 +298,7 @@ def test_a_reference_to_an_unwritten_logger_gives_its_default(plan: Make) -> Non
 
 
 def test_a_reference_to_unwritten_epochs_gives_those_that_are_trained(plan: Make) -> None:
-    text = "data: digits\nmodel: mlp\nloss: cross_entropy\nloggers: {}\nscheduler: {name: cosine, T_max: '${trainer.max_epochs}'}\n"
+    text = "data: digits\nmodel: mlp\nloss: cross_entropy\nscheduler: {name: cosine, T_max: '${trainer.max_epochs}'}\n"
     made = plan(text)
     assert chosen(made.scheduler).hparams["T_max"] == made.trainer["max_epochs"] == 10
 
@@ -306,7 +310,16 @@ def test_a_reference_into_a_written_section_gives_the_sections_default(plan: Mak
 
 @pytest.mark.parametrize(
     "reference",
-    ["seed.x", "optimizer.betas.7", "optimizer.x", "early_stopping.patience", "metrics.f1.top_k", "name.x", "x", "vars.y"],
+    [
+        "seed.x",
+        "optimizer.betas.7",
+        "optimizer.x",
+        "early_stopping.patience",
+        "metrics.f1.top_k",
+        "name.x",
+        "x",
+        "vars.y",
+    ],
 )
 def test_a_reference_into_what_is_not_there_is_a_problem(tmp_path: Path, reference: str) -> None:
     found = problems(tmp_path, f"{DIGITS}vars: {{it: '${{{reference}}}'}}\n")
@@ -314,7 +327,11 @@ def test_a_reference_into_what_is_not_there_is_a_problem(tmp_path: Path, referen
 
 
 def test_interpolation_needs_no_quotes_in_braces_and_brackets(plan: Make) -> None:
-    text = DIGITS + "scheduler: {name: cosine, T_max: ${trainer.max_epochs}}\nvars: {a: [${seed}, x${seed}:${oc.select:b,'c, d'}]}\n"
+    text = (
+        DIGITS
+        + "scheduler: {name: cosine, T_max: ${trainer.max_epochs}}\n"
+        + "vars: {a: [${seed}, x${seed}:${oc.select:b,'c, d'}]}\n"
+    )
     made = plan(text)
     assert chosen(made.scheduler).hparams["T_max"] == 1
     assert made.blueprint.vars == {"a": [42, "x42:c, d"]}

@@ -233,6 +233,12 @@ def test_training_has_a_seed_whether_the_blueprint_says_so_or_not(blueprint: Pat
     assert not torch.equal(first[name], other[name])
 
 
+def test_the_command_line_selects_by_the_dotted_path_too(blueprint: Path) -> None:
+    plan = prepare(blueprint, ["optimizer=torch.optim.AdamW"])
+    assert plan.optimizer is not None
+    assert plan.optimizer.entry.component is torch.optim.AdamW
+
+
 def test_a_value_of_the_groups_can_be_set_in_the_form_of_the_seed(blueprint: Path) -> None:
     blueprint.write_text(BLUEPRINT + "optimizer: {module_name: torch.optim.Adam, kwargs: {lr: 1e-3}}\n")
     plan = prepare(blueprint, ["optimizer.kwargs.lr=5e-4", "data.batch_size=64"])

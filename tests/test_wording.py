@@ -46,7 +46,8 @@ class Outcome:
 @functools.cache
 def outcome(case: str) -> Outcome:
     file = Path(f"{case}.yaml")
-    with TemporaryDirectory() as folder, chdir(GOLDENS), redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+    out, err = StringIO(), StringIO()
+    with TemporaryDirectory() as folder, chdir(GOLDENS), redirect_stdout(out), redirect_stderr(err):
         code = main(["fit", str(file), *overrides_of(file), "--runs", f"{folder}/runs"])
         left = tuple(str(path.relative_to(folder)) for path in Path(folder).glob("runs/**/*"))
     return Outcome(code, out.getvalue(), err.getvalue(), left)
@@ -104,7 +105,7 @@ def test_a_code_without_words_still_says_what_is_known() -> None:
     assert wording.message(Problem("new", Source(), facts={"a": 1})) == "new: {'a': 1}"
 
 
-def test_a_missing_file_is_named_with_the_one_that_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_named_with_the_one_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "digits.yaml").write_text("data: digits\n")
     with chdir(tmp_path):
         assert main(["fit", "digit.yaml"]) == 2

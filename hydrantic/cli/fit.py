@@ -31,6 +31,7 @@ def parser() -> ArgumentParser:
         description="Train the model of a blueprint; then evaluate the best checkpoint once on the test split.",
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     fit.add_argument("words", nargs="*", metavar="BLUEPRINT key=value", help="the YAML file, then overrides")
     fit.add_argument("-cn", "--config-name", metavar="NAME", help="fit $HYDRA_CONFIG_PATH/NAME.yaml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
@@ -117,15 +118,14 @@ class DefaultsList:
         return True
 
     def _note_cycle(self) -> None:
-        loads = [
-            path
-            for path, after in zip(self._repository.loads, self._repository.loads[1:], strict=False)
-            if path != after
-        ]
+        loads = [path for path, after in pairwise(self._repository.loads) if path != after]
         last = loads[-1] if loads else self._repository.primary
         before = [index for index, path in enumerate(loads[:-1]) if path == last]
-        cycle = tuple(loads[before[-1] :]) if before else (last,)
-        self._problems.add("defaults-cycle", self._repository.place_of(last), ("defaults",), cycle=cycle)
+        turn = loads[before[-1] : -1] if before else [last]
+        # Where the recursion ended is chance: the cycle begins with whatever of it was loaded first.
+        first = min(turn, key=loads.index)
+        cycle = (*turn[turn.index(first) :], *turn[: turn.index(first)], first)
+        self._problems.add("defaults-cycle", self._repository.place_of(first), ("defaults",), cycle=cycle)
 
     def _note_invalid(self, message: str) -> None:
         reason = " ".join(line.strip() for line in message.strip().splitlines()[:2])

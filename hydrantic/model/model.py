@@ -42,7 +42,7 @@ class Model(LightningModule, Generic[H]):
     thparams: H
     """The validated hyperparameters."""
     groups: ModelHparams
-    """Optimizer, schedule, checkpoints and early stopping: the hyperparameters themselves, or a blueprint's sections."""
+    """Optimizer, schedule, checkpoints and early stopping: of the hyperparameters, or a blueprint's sections."""
 
     def __init__(self, hparams: H | Mapping[str, Any] | None = None) -> None:
         super().__init__()

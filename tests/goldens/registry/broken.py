@@ -1,7 +1,8 @@
 """A component whose module cannot be imported."""
 
-from hydrantic import register_model
 from no_such_library import Network  # type: ignore[import-not-found]  # that is the point
+
+from hydrantic import register_model
 
 register_model("broken")(Network)
 

@@ -7,7 +7,18 @@ from typing import Literal
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from hydrantic import AUTO, Auto, Hparams, InvalidField, LayerSlot, Model, ModelHparams, register_layer, register_model
+from hydrantic import (
+    AUTO,
+    Auto,
+    Hparam,
+    Hparams,
+    InvalidField,
+    LayerSlot,
+    Model,
+    ModelHparams,
+    register_layer,
+    register_model,
+)
 
 
 class StackHparams(Hparams):
@@ -15,7 +26,7 @@ class StackHparams(Hparams):
 
     layers: tuple[LayerSlot, ...]
     """Layers, input side first."""
-    heads: dict[str, LayerSlot] = {}
+    heads: dict[str, LayerSlot] = Hparam(default_factory=dict)
     """Heads by name."""
 
 

@@ -1,0 +1,102 @@
+"""The command `hydrantic`: verbs, help and exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import hydrantic
+from hydrantic.cli.main import VERBS, guarded, main
+from hydrantic.errors import Interrupted, RunFailed, UsageError
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+def python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "HYDRA_CONFIG_PATH"}
+    return subprocess.run(
+        [sys.executable, *words],
+        env=inherited | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {verb} " in printed and meaning in printed for verb, meaning in VERBS.items())
+
+
+@pytest.mark.parametrize("word", ["--version", "-V"])
+def test_the_version_is_the_packages(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
+    assert capsys.readouterr().out == f"hydrantic {hydrantic.__version__}\n"
+
+
+def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fitt", "a.yaml"]) == 2
+    assert capsys.readouterr().err == "hydrantic: there is no 'fitt'; did you mean 'fit'? (hydrantic --help)\n"
+
+
+def test_a_blueprint_without_a_verb_is_no_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["blueprints/mlp.yaml"]) == 2
+    assert "there is no 'blueprints/mlp.yaml'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_fits_on_a_screen(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    printed = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert len(printed.splitlines()) <= 40
+    assert max(map(len, printed.splitlines())) <= 120
+    assert printed.startswith(f"usage: hydrantic {verb}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RunFailed("it broke"), 1), (UsageError("wrong words"), 2), (Interrupted(2), 130), (Interrupted(15), 143),
+     (KeyboardInterrupt(), 130), (BrokenPipeError(), 0)],
+)  # fmt: skip
+def test_an_exception_becomes_an_exit_code(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(_: Sequence[str]) -> int:
+        raise error
+
+    assert guarded(command, []) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_is_not_hidden() -> None:
+    def command(_: Sequence[str]) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        guarded(command, [])
+
+
+def test_traceback_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "missing.yaml", "--traceback"]) == 2
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert "there is no such file" in printed
+
+
+def test_python_m_hydrantic_is_the_command() -> None:
+    done = python("-m", "hydrantic", "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("hydrantic trains PyTorch models")
+    assert done.stderr == ""
+
+
+def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
+    done = python("-m", "hydrantic", "fit", str(tmp_path / "missing.yaml"))
+    assert done.returncode == 2
+    assert "there is no such file" in done.stderr
+    assert done.stdout == ""
