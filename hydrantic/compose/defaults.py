@@ -119,7 +119,8 @@ class DefaultsList:
 
     def _note_cycle(self) -> None:
         loads = [path for path, after in pairwise(self._repository.loads) if path != after]
-        last = loads[-1] if loads else self._repository.primary
+        loads = loads or [self._repository.loads[-1] if self._repository.loads else self._repository.primary]
+        last = loads[-1]
         before = [index for index, path in enumerate(loads[:-1]) if path == last]
         turn = loads[before[-1] : -1] if before else [last]
         # Where the recursion ended is chance: the cycle begins with whatever of it was loaded first.
