@@ -137,4 +137,3 @@ def groups() -> Mapping[str, bool]:
 def kind_of(section: str) -> str:
     """The kind of the components in a section."""
     return {**COMPONENTS, **LABELLED}[section]
-

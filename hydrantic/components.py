@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from hydrantic.document import Node, from_plain
 from hydrantic.errors import BlueprintError, RegistrationError
+from hydrantic.facts import FACT_NAMES
 from hydrantic.hparams import AutoField, Hparams
 from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
 from hydrantic.problems import Problems
@@ -45,6 +46,10 @@ def _inside(name: Any) -> Any:
 _WRITTEN: Final = {"filename": AfterValidator(_inside)}
 RULES: Final[Mapping[str, Mapping[str, Any]]] = {"callback": _WRITTEN, "logger": _WRITTEN}
 """What text has to obey that a component joins to the run's directory to write there."""
+
+
+FED_BY_DATA: Final = frozenset({"model", "loss", "metric"})
+"""Kinds whose required arguments the data supplies by their names; a layer inside a network has sizes of its own."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,8 @@ def _hparams_of(component: Any, kind: str) -> type[Hparams]:
     if declared is None:
         translate = functools.partial(_translate, kind)
         leave, rules = SUPPLIED.get(kind, frozenset()), RULES.get(kind, {})
-        return derive_hparams(component, leave=leave, translate=translate, rules=rules)
+        auto = FACT_NAMES if kind in FED_BY_DATA else ()
+        return derive_hparams(component, leave=leave, translate=translate, auto=auto, rules=rules)
     if "name" in declared.model_fields:
         raise RegistrationError(f"{declared.__qualname__}: a field cannot be called 'name', which selects a component")
     return declared

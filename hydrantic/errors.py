@@ -5,6 +5,7 @@
     ├── BlueprintError        a blueprint has problems, all of them listed (exit code 2)
     ├── RegistrationError     a component cannot be registered
     ├── InvalidField          a component refuses the value of one of its fields
+    ├── Diverged              the loss is no number any more
     └── RunFailed             training stopped with an error of its own (exit code 1)
 
 `Interrupted` is beside them: it derives from `BaseException`, so that no component swallows it.
@@ -66,6 +67,10 @@ class InvalidField(HydranticError, ValueError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class Diverged(HydranticError, ArithmeticError):
+    """The training loss became NaN or infinite: nothing that comes after could be of use."""
 
 
 class RunFailed(HydranticError):

@@ -170,5 +170,3 @@ else:
 
         def __class_getitem__(cls, inner: Any) -> Any:
             return Annotated[inner, AutoField()]
-
-

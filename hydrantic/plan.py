@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined, to_jsonable_python
@@ -243,8 +243,13 @@ def _with_references(value: Any, used: Node | None, recorded: Node) -> Any:
 # -- making a plan ----------------------------------------------------------------------------------------------------
 
 
-def make_plan(document: Document, project: Project) -> Plan:
+def make_plan(document: Document, project: Project, composing: Problems | None = None) -> Plan:
     """Look up and validate everything in a composed document.
+
+    Arguments:
+        document: what compose returned.
+        project: whose settings say what a blueprint may read.
+        composing: what composing found already; where it found something, nothing more is said.
 
     Raises:
         BlueprintError: it has problems; all of them are listed.
@@ -254,12 +259,23 @@ def make_plan(document: Document, project: Project) -> Plan:
     found = Problems()
     plan = _Planner(_hoisted(used, found), project, found).plan(record.root)
     # Text that could not be resolved has its problem already; what planning says of it is beside the point.
-    unresolved = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
+    told = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
+    told |= {each.source for each in composing or ()}
+    unsettled = {each.path[:1] for each in composing or () if each.path and each.code not in _WITHIN_A_FILE}
     secrets = dict(_secrets(used.root, record.root))
-    problems.extend(tuple(_without(secrets, each) for each in found if each.source not in unresolved))
-    problems.raise_any()
+    everything = Problems()
+    everything.extend(tuple(composing or ()))
+    everything.extend(tuple(problems))
+    everything.extend(
+        tuple(_without(secrets, each) for each in found if each.source not in told and each.path[:1] not in unsettled)
+    )
+    everything.raise_any()
     assert plan is not None  # without problems there is a plan
     return plan
+
+
+_WITHIN_A_FILE: Final = frozenset({"duplicate-key", "key-not-text", "number-too-long"})
+"""Problems of composition that leave a section what it was; any other makes the section's own problems a guess."""
 
 
 def _secrets(used: Node, record: Node) -> Iterator[tuple[str, str]]:

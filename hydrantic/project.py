@@ -325,5 +325,3 @@ def shelf_beside(blueprint: Path, project: Project) -> Path | None:
     if other.shelf is None or (project.shelf is not None and other.shelf.samefile(project.shelf)):
         return None
     return other.shelf
-
-

@@ -20,6 +20,7 @@ from hydrantic.compose import compose
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed
 from hydrantic.imports import import_lightning
 from hydrantic.plan import Plan, make_plan
+from hydrantic.problems import Problems
 from hydrantic.project import Project, shelf_beside
 from hydrantic.registries import registry
 from hydrantic.rundir import RunDirectory, RunRecord, Status, recording, runs_root, write_atomically
@@ -89,9 +90,10 @@ def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Pr
     """
     project = (project or Project.find()).open()
     try:
-        document = compose(Path(blueprint), overrides, _ConfigGroups())
-        import_lightning()  # not before it is needed: what is wrong with the file alone is said at once
-        return make_plan(document, project)
+        problems = Problems()
+        document = compose(Path(blueprint), overrides, _ConfigGroups(), problems=problems)
+        import_lightning()  # not before it is needed: a file that cannot be read is told at once
+        return make_plan(document, project, problems)
     except BlueprintError as error:
         shelf = shelf_beside(Path(blueprint), project)
         raise error if shelf is None else error.pointing_to(shelf.parent) from None

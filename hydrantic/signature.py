@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field, JsonValue, create_model
 from pydantic.fields import FieldInfo
 
 from hydrantic.errors import RegistrationError
-from hydrantic.facts import FACT_NAMES
 from hydrantic.hparams import AUTO, RESERVED, AutoField, Hparams
 from hydrantic.meanings import DERIVED_FROM
 
@@ -44,6 +43,7 @@ def derive_hparams(
     *,
     leave: Collection[str],
     translate: Translate,
+    auto: Collection[str] = (),
     rules: Mapping[str, Any] = MappingProxyType({}),
 ) -> type[Hparams]:
     """A class of Hparams with a field for each argument of `component` that a blueprint can set.
@@ -52,6 +52,7 @@ def derive_hparams(
         component: a class or function.
         leave: names of arguments that the framework supplies.
         translate: what to make of annotations that are not data, such as modules.
+        auto: names of arguments that the data supplies where they have no default.
         rules: what the arguments of some names have to obey beside their type, as metadata of `Annotated`.
 
     Raises:
@@ -62,7 +63,7 @@ def derive_hparams(
     for parameter in signature_of(component).parameters.values():
         if parameter.name in leave or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             continue
-        if (field := _field(component, parameter, hints, translate)) is not None:
+        if (field := _field(component, parameter, hints, translate, auto)) is not None:
             type_, info = field
             derived[parameter.name] = (Annotated[type_, rule] if (rule := rules.get(parameter.name)) else type_), info
     name = "".join(part.title() if part.islower() else part for part in _name_of(component).split("_"))
@@ -97,6 +98,7 @@ def _field(
     parameter: inspect.Parameter,
     hints: Mapping[str, Any],
     translate: Translate,
+    auto: Collection[str],
 ) -> tuple[Any, FieldInfo] | None:
     required = parameter.default is parameter.empty
     annotation = hints.get(parameter.name, parameter.empty)
@@ -120,7 +122,7 @@ def _field(
         return None
     has_own = _has_ranges_of_its_own(data) or not _is_number(data)
     about: dict[str, Any] = {} if has_own else dict(RANGES.get(parameter.name, {}))
-    if required and parameter.name in FACT_NAMES:
+    if required and parameter.name in auto:
         return Annotated[data, AutoField()], Field(AUTO, **about)
     # A default that contradicts its own annotation (`x: int = None`) is what the author accepts.
     if not required and default is None and data is not None:

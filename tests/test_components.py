@@ -13,6 +13,7 @@ from torch import nn
 from hydrantic.components import (
     Component,
     LayerSlot,
+    ModelSlot,
     OptimizerSlot,
     auto_fields,
     built_slots,
@@ -448,34 +449,48 @@ def test_auto_fields_are_those_that_the_data_may_supply() -> None:
     assert auto_fields(Fed) == ("in_features", "names", "depth")
 
 
-def test_a_required_argument_that_is_called_like_a_fact_is_auto() -> None:
-    assert auto_fields(hparams_of(registry("layer").get("linear"))) == ("in_features", "out_features")
+def test_a_models_required_argument_that_is_called_like_a_fact_is_auto() -> None:
+    class Stork:
+        def __init__(self, in_features: int, out_features: int, legs: int = 2) -> None: ...
+
+    register_model("stork")(Stork)
+    assert auto_fields(hparams_of(registry("model").get("stork"))) == ("in_features", "out_features")
+
+
+def test_a_layer_has_sizes_of_its_own_that_no_data_supplies() -> None:
+    assert auto_fields(hparams_of(registry("layer").get("linear"))) == ()
+
+
+class EggHparams(Hparams):
+    """A group with a component."""
+
+    inside: ModelSlot = named("linear", out_features=3)
 
 
 class FlockHparams(Hparams):
     """Holds components in every way."""
 
-    one: LayerSlot = named("linear", out_features=3)
-    some: list[LayerSlot] = Hparam(default_factory=list)
-    by_name: dict[str, LayerSlot] = Hparam(default_factory=dict)
-    group: WingHparams = Hparam(default_factory=WingHparams)
+    one: ModelSlot = named("linear", out_features=3)
+    some: list[ModelSlot] = Hparam(default_factory=list)
+    by_name: dict[str, ModelSlot] = Hparam(default_factory=dict)
+    group: EggHparams = Hparam(default_factory=EggHparams)
 
 
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        ("one: {}", "one"), ("some: [relu, {}]", "some.1"),
-        ("by_name: {{a: {}}}", "by_name.a"), ("group: {{cover: {}}}", "group.cover"),
+        ("one: {}", "one"), ("some: [mlp, {}]", "some.1"),
+        ("by_name: {{a: {}}}", "by_name.a"), ("group: {{inside: {}}}", "group.inside"),
     ],
 )  # fmt: skip
 def test_the_data_supplies_auto_fields_wherever_a_component_stands(body: str, where: str, tmp_path: Path) -> None:
     register_model("flock")(_bird(FlockHparams))
     model = f"{{name: flock, {body.format('{name: linear, out_features: 2}')}}}"
     text = f"data: iris\nloggers: {{}}\nloss: mse\nmodel: {model}\n"
-    value: Any = planned(tmp_path, text).supplied_with(Facts(in_features=7)).model.hparams
+    value: Any = planned(tmp_path, text).supplied_with(Facts(in_features=7, out_features=2)).model.hparams
     for part in where.split("."):
         value = value[int(part)] if part.isdigit() else value[part]
-    assert value.build().in_features == 7
+    assert value.hparams["in_features"] == 7
 
 
 class Diary:

@@ -559,3 +559,16 @@ def test_the_public_function_is_the_same(here: Path) -> None:
     assert run.metrics["test/accuracy"] == fit("a.yaml", ["seed=3"]).metrics["test/accuracy"]
     assert run.summary().startswith("a: done in ")
     assert f"run: {run.path.relative_to(here)}" in run.summary()
+
+
+def test_a_loss_that_is_no_number_any_more_ends_the_run_as_failed(tmp_path: Path) -> None:
+    blueprint = tmp_path / "wild.yaml"
+    blueprint.write_text(
+        "data: digits\nmodel: mlp\nloss: cross_entropy\noptimizer: {name: sgd, lr: 1e30}\n"
+        "trainer: {max_epochs: 3}\nloggers: null\n",
+        "utf-8",
+    )
+    with pytest.raises(RunFailed, match=r"the training loss is (nan|inf) after epoch 1; a smaller optimizer.lr"):
+        hydrantic.fit(blueprint, runs=tmp_path / "runs")
+    record = json.loads(next(tmp_path.glob("runs/wild/*/run.json")).read_text("utf-8"))
+    assert (record["status"], record["error"]["type"]) == ("failed", "Diverged")

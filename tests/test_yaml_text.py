@@ -60,8 +60,10 @@ def _same(found: Any, expected: Any) -> bool:
         return isinstance(found, list) and len(found) == len(expected) and all(map(_same, found, expected))
     if isinstance(expected, float) and math.isnan(expected):
         return isinstance(found, float) and math.isnan(found)
-    return type(found) is type(expected) and found == expected and math.copysign(1, _number(found)) == math.copysign(
-        1, _number(expected)
+    return (
+        type(found) is type(expected)
+        and found == expected
+        and math.copysign(1, _number(found)) == math.copysign(1, _number(expected))
     )
 
 

@@ -21,7 +21,11 @@ __all__ = ["HYDRA_KEYS", "Groups", "compose", "override_value", "read_override"]
 
 
 def compose(
-    file: Path, overrides: Sequence[str] = (), groups: Groups | None = None, limits: Limits = LIMITS
+    file: Path,
+    overrides: Sequence[str] = (),
+    groups: Groups | None = None,
+    limits: Limits = LIMITS,
+    problems: Problems | None = None,
 ) -> Document:
     """Compose a blueprint: its defaults list, its groups' options and the overrides, merged in Hydra's order.
 
@@ -30,6 +34,8 @@ def compose(
         overrides: overrides in Hydra's grammar, such as `model=cnn`, `optimizer.lr=0.1`, `+experiment=quick`.
         groups: the registries, whose names are options without a file; None for files alone.
         limits: how large a file and the composed blueprint may be.
+        problems: collects the problems where a document can be made all the same, so that it can be looked at further;
+            without it, they are raised.
 
     Returns:
         The document; interpolations stand in it as they were written.
@@ -37,7 +43,8 @@ def compose(
     Raises:
         BlueprintError: with every problem found in the files and the overrides.
     """
-    problems = Problems()
+    collected = problems
+    problems = Problems() if collected is None else collected
     repository = Repository(file, Sections(groups), limits, problems)
     requests = Requests(repository, problems)
     for text in overrides:
@@ -58,7 +65,8 @@ def compose(
         root = Editor(change, repository.sections, limits, problems).applied(root)
     _check_hydra_node(root, problems)
     _check_size(root, limits, problems)
-    problems.raise_any()
+    if collected is None or any(each.code == "limit" for each in problems):
+        problems.raise_any()
     return Document(root, repository.texts, file)
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from hydrantic.components import generic_hparams
+from hydrantic.errors import Diverged
 from hydrantic.hparams import Hparams
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.model.tally import Tally, Wired
@@ -114,8 +115,17 @@ class Model(LightningModule, Generic[H]):
         self._tallies["training"].reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the training epoch."""
-        self._log("training")
+        """Log the training epoch.
+
+        Raises:
+            Diverged: its loss is NaN or infinite.
+        """
+        loss = self._log("training").get("loss")
+        if loss is not None and not loss.isfinite():
+            raise Diverged(
+                f"the training loss is {loss.item()} after epoch {self.current_epoch + 1}; a smaller optimizer.lr or "
+                "trainer.gradient_clip_val may help"
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of a validation."""
@@ -133,9 +143,11 @@ class Model(LightningModule, Generic[H]):
         """Log the test."""
         self._log("test")
 
-    def _log(self, stage: str) -> None:
-        self.log_dict({f"{stage}/{name}": value for name, value in self._tallies[stage].compute().items()})
+    def _log(self, stage: str) -> dict[str, Tensor]:
+        values = self._tallies[stage].compute()
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
         self._tallies[stage].reset()
+        return values
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the current hook some fifty times in a step; torch would look for parameters each time.

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
 sys.path.insert(0, str(Path(__file__).parent / "project" / "registry"))
-from stopwatch import Stopwatch  # noqa: E402
+from stopwatch import Stopwatch
 
 CASE, EPOCHS = os.environ["BENCHMARK_CASE"], int(os.environ["BENCHMARK_EPOCHS"])
 CLASSES = 10
