@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import shutil
 import time
 import zipfile
 from collections.abc import Mapping
@@ -46,7 +47,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with replacing(target) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"the checkpoint {target} cannot be written: {_reason(error)}") from error
+            raise CheckpointError(
+                f"the checkpoint {target} cannot be written: {_why_unwritten(error, target)}"
+            ) from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = lambda storage, _: storage, weights_only: bool | None = None
@@ -96,6 +99,16 @@ def _refuse_damaged(path: Path) -> None:
         raise CheckpointError(f"{path} is damaged: {_reason(error)}") from error
     if damaged is not None:
         raise CheckpointError(f"{path} is damaged: {damaged} in it has changed since it was written")
+
+
+_LITTLE: Final = 1 << 20
+
+
+def _why_unwritten(error: Exception, target: Path) -> str:
+    # torch's own writer does not say why it stopped.
+    if isinstance(error, RuntimeError) and shutil.disk_usage(target.parent).free < _LITTLE:
+        return "the disk is full"
+    return _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.blueprint import groups
 from hydrantic.compose import compose
-from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed
+from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed, UsageError
 from hydrantic.imports import import_lightning
 from hydrantic.plan import Plan, make_plan
 from hydrantic.problems import Problems
@@ -146,16 +146,27 @@ class _Execution:
     has_begun: bool = False
 
     def run(self, *, test: bool) -> Run:
-        record = self._record()
         try:
+            record = self._record()
             with recording(self.directory.log_file), _without_chatter():
                 return self._run(record, test=test)
         except BlueprintError:
-            if not self.has_begun:  # a callback or logger refused its fields: nothing is left behind
-                shutil.rmtree(self.directory.path, ignore_errors=True)
-                with suppress(OSError):  # it holds other runs
-                    self.directory.path.parent.rmdir()
+            if not self.has_begun:  # a callback or logger refused its fields
+                self._leave_nothing()
             raise
+        except OSError as error:
+            if self.has_begun:
+                raise RunFailed(f"{display(self.directory.path)} cannot be written: {error.strerror}") from error
+            self._leave_nothing()
+            raise UsageError(
+                f"cannot write the run to {display(self.directory.path.parent)}: {error.strerror or error}; "
+                "choose another folder with --runs DIR or the environment variable HYDRANTIC_RUNS"
+            ) from error
+
+    def _leave_nothing(self) -> None:
+        shutil.rmtree(self.directory.path, ignore_errors=True)
+        with suppress(OSError):  # it holds other runs
+            self.directory.path.parent.rmdir()
 
     def _record(self) -> RunRecord:
         plan = self.drafted.plan

@@ -74,6 +74,8 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
         return 130
     except BrokenPipeError:
         return DONE
+    except OSError as error:  # a disk that is full, a folder that has gone
+        return _report(error, FAILED, words)
 
 
 def _report(error: BaseException, code: int, words: Sequence[str]) -> int:
