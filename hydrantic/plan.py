@@ -1,31 +1,31 @@
-"""From a document to a plan: every block looked up in the registries and validated, nothing built."""
+"""The plan of a run: the blueprint with each of its components, validated, nothing built."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
-from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from hydrantic.blueprint import COMPONENTS, ELSEWHERE, LABELLED, WIRINGS, Blueprint, kind_of, trainer_hparams
-from hydrantic.components import Component, Fields, allows_none, auto_fields, hparams_of, resolve, validate
-from hydrantic.document import Document, Node, from_plain, is_reference, with_child
-from hydrantic.errors import BlueprintError, HydranticError
+from hydrantic.blueprint import COMPONENTS, LABELLED, Blueprint
+from hydrantic.components import Component, allows_none, auto_fields
+from hydrantic.document import Document, Node
+from hydrantic.errors import BlueprintError
 from hydrantic.facts import Facts
 from hydrantic.hparams import AUTO, Hparams
-from hydrantic.interpolation import resolve as interpolate
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.problems import Problem, Problems
-from hydrantic.project import Project
-from hydrantic.registries import STOCK, registry
-from hydrantic.requirements import unmet
-from hydrantic.source import DEFAULT, KeyPath
+from hydrantic.secrets import secrets_in, with_references, without_secrets
+from hydrantic.source import KeyPath
 
 Style: TypeAlias = Literal["network", "model", "module"]
 """What is registered as the model: a plain network, a `hydrantic.Model`, or a `LightningModule` of its own making."""
+
+
+GROUPS = tuple(ModelHparams.model_fields)
+"""Fields that a model's own Hparams may carry and that are sections of a blueprint."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ class Plan:
             plain["model"].pop(group, None)
         for section in LABELLED:
             plain[section] = {label: self._recorded(each) for label, each in getattr(self, section).items()}
-        for section, node in _children(self.record):
+        for section, node in children_of(self.record):
             if section not in {*COMPONENTS, *LABELLED} and section in plain:
-                plain[section] = _with_references(plain[section], self.document.find((section,)), node)
+                plain[section] = with_references(plain[section], self.document.find((section,)), node)
         return plain
 
     def _recorded(self, component: Component[Any]) -> dict[str, Any]:
         plain = component.to_plain()
         for name, path in component.places.items():
             if (reference := Document(self.record, {}, self.document.file).find(path)) is not None:
-                plain[name] = _with_references(plain[name], self.document.find(path), reference)
+                plain[name] = with_references(plain[name], self.document.find(path), reference)
         return plain
 
     def refuse(self, code: str, path: KeyPath, **facts: Any) -> BlueprintError:
         """The error for one problem that shows only when something is built."""
         problem = Problem(code, self.document.source(path), path, facts)
-        return BlueprintError((_without(dict(_secrets(self.document.root, self.record)), problem),))
+        return BlueprintError((without_secrets(dict(secrets_in(self.document.root, self.record)), problem),))
 
     def supplied_with(self, facts: Facts) -> Plan:
         """The same plan with every `auto` field set to the data's fact of that name.
@@ -216,357 +216,14 @@ def _unless_same(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
     return before if all(new is old for new, old in zip(after, before, strict=True)) else after
 
 
+def children_of(node: Node) -> Sequence[tuple[str, Node]]:
+    """The entries of a mapping, or nothing where a node is none."""
+    return list(node.value.items()) if isinstance(node.value, dict) else []
+
+
 def style_of(component: Any) -> Style:
     """How a registered model takes part in training."""
     names = [f"{base.__module__}.{base.__name__}" for base in getattr(component, "__mro__", ())]
     if "hydrantic.model.model.Model" in names:
         return "model"
     return "module" if any(name.endswith(".LightningModule") for name in names) else "network"
-
-
-def _children(node: Node) -> Sequence[tuple[str, Node]]:
-    return list(node.value.items()) if isinstance(node.value, dict) else []
-
-
-def _with_references(value: Any, used: Node | None, recorded: Node) -> Any:
-    """`value` with the reference in place of whatever the environment supplied."""
-    if used is None:
-        return value
-    if isinstance(recorded.value, dict) and isinstance(value, dict):
-        return {k: _with_references(v, used.child(k), n) if (n := recorded.child(k)) else v for k, v in value.items()}
-    if isinstance(recorded.value, list) and isinstance(value, list):
-        nodes = [recorded.child(i) for i in range(len(value))]
-        return [_with_references(v, used.child(i), n) if (n := nodes[i]) else v for i, v in enumerate(value)]
-    return recorded.value if recorded.value != used.value else value
-
-
-# -- making a plan ----------------------------------------------------------------------------------------------------
-
-
-def make_plan(document: Document, project: Project, composing: Problems | None = None) -> Plan:
-    """Look up and validate everything in a composed document.
-
-    Arguments:
-        document: what compose returned.
-        project: whose settings say what a blueprint may read.
-        composing: what composing found already; where it found something, nothing more is said.
-
-    Raises:
-        BlueprintError: it has problems; all of them are listed.
-    """
-    problems = Problems()
-    used, record = _interpolated(document, project, problems)
-    found = Problems()
-    plan = _Planner(_hoisted(used, found), project, found).plan(record.root)
-    # Text that could not be resolved has its problem already; what planning says of it is beside the point.
-    told = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
-    told |= {each.source for each in composing or ()}
-    unsettled = {each.path[:1] for each in composing or () if each.path and each.code not in _WITHIN_A_FILE}
-    secrets = dict(_secrets(used.root, record.root))
-    everything = Problems()
-    everything.extend(tuple(composing or ()))
-    everything.extend(tuple(problems))
-    everything.extend(
-        tuple(_without(secrets, each) for each in found if each.source not in told and each.path[:1] not in unsettled)
-    )
-    everything.raise_any()
-    assert plan is not None  # without problems there is a plan
-    return plan
-
-
-_WITHIN_A_FILE: Final = frozenset({"duplicate-key", "key-not-text", "number-too-long"})
-"""Problems of composition that leave a section what it was; any other makes the section's own problems a guess."""
-
-
-def _secrets(used: Node, record: Node) -> Iterator[tuple[str, str]]:
-    """Each value that the environment supplied, with the reference that a record shows instead."""
-    for key, child in used.children():
-        if (recorded := record.child(key)) is not None:
-            yield from _secrets(child, recorded)
-    if isinstance(record.value, str) and is_reference(record) and used.value != record.value:
-        yield str(used.value), record.value
-
-
-def _without(secrets: Mapping[str, str], problem: Problem) -> Problem:
-    """The same problem with nothing in its facts that came from the environment."""
-    return dataclasses.replace(problem, facts={name: _hidden(fact, secrets) for name, fact in problem.facts.items()})
-
-
-def _hidden(fact: Any, secrets: Mapping[str, str]) -> Any:
-    if not isinstance(fact, str | int | float):
-        return fact
-    if str(fact) in secrets:
-        return secrets[str(fact)]
-    if not isinstance(fact, str):
-        return fact
-    for secret in sorted(secrets, key=len, reverse=True):
-        fact = fact.replace(secret, "***") if len(secret) > 3 else fact
-    return fact
-
-
-def _interpolated(document: Document, project: Project, problems: Problems) -> tuple[Document, Document]:
-    try:
-        resolved = interpolate(document, _Defaults(document), project.environment)
-    except BlueprintError as error:
-        problems.extend(error.problems)
-        return document, document
-    return resolved.document, resolved.record
-
-
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for _, child in node.children():
-        yield from _nodes(child)
-
-
-GROUPS = tuple(ModelHparams.model_fields)
-"""Fields that a model's own Hparams may carry and that are sections of a blueprint."""
-
-
-def _hoisted(document: Document, problems: Problems) -> Document:
-    """The groups of `ModelHparams` moved from the model's block to the sections that they are in a blueprint."""
-    block = document.find(("model",))
-    if block is None or not isinstance(block.value, dict) or not _carries_groups(block):
-        return document
-    root, inner = document.root, dict(block.value)
-    for group in [name for name in GROUPS if name in inner]:
-        node = inner.pop(group)
-        if root.child(group) is not None:
-            problems.add("given-twice", node.place, ("model", group), other=group)
-        root = with_child(root, group, node)
-    return dataclasses.replace(document, root=with_child(root, "model", dataclasses.replace(block, value=inner)))
-
-
-def _carries_groups(block: Node) -> bool:
-    named = block.child("name") or block.child("module_name")
-    if named is None or not isinstance(named.value, str) or not any(block.child(group) for group in GROUPS):
-        return False
-    try:
-        return issubclass(hparams_of(registry("model").get(named.value)), ModelHparams)
-    except HydranticError:  # reported where the block itself is resolved
-        return False
-
-
-@dataclass(frozen=True)
-class _Planner:
-    document: Document
-    project: Project
-    problems: Problems
-
-    def plan(self, record: Node) -> Plan | None:
-        blueprint = self._blueprint()
-        single = {section: self._single(section) for section in COMPONENTS}
-        if (chosen := single["model"]) is not None and style_of(chosen.entry.component) == "module":
-            single["optimizer"] = None
-        labelled = {section: self._labelled(section) for section in LABELLED}
-        if (taken := self.document.find(("metrics", "loss"))) is not None:
-            self.problems.add("label-taken", taken.place, ("metrics", "loss"), label="loss")
-        trainer = self._trainer()
-        model = single["model"]
-        if blueprint is not None:
-            self._check_requirements(blueprint)
-        if model is not None:
-            self._check_style(style_of(model.entry.component), model)
-        if blueprint is not None and model is not None and style_of(model.entry.component) == "network":
-            self._check_monitors(blueprint, single["scheduler"], labelled["callbacks"])
-        if self.problems or blueprint is None or trainer is None:
-            return None
-        return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
-
-    def _blueprint(self) -> Blueprint | None:
-        fields: Fields = {name: (node, (name,)) for name, node in _children(self.document.root)}
-        root, owner = self.document.root, "a blueprint"
-        sound: Blueprint | None = validate(Blueprint, fields, root, (), self.problems, owner=owner)
-        return sound
-
-    def _section(self, name: str) -> Node | None:
-        found = self.document.find((name,))
-        if found is not None:
-            return found
-        default = Blueprint.model_fields[name].get_default(call_default_factory=True)
-        return None if default is PydanticUndefined or default is None else _default_node(default)
-
-    def _single(self, section: str) -> Component[Any] | None:
-        node = self._section(section)
-        optional = not Blueprint.model_fields[section].is_required()
-        if node is None or (node.value is None and optional):
-            return None
-        return self._resolve(section, node, (section,), _default_name(section))
-
-    def _labelled(self, section: str) -> dict[str, Component[Any]]:
-        node = self._section(section)
-        blocks = _children(node) if node is not None else []
-        found = {label: self._resolve(section, block, (section, label), label) for label, block in blocks}
-        return {label: each for label, each in found.items() if each is not None}
-
-    def _resolve(self, section: str, node: Node, path: KeyPath, label: str = "") -> Component[Any] | None:
-        return resolve(kind_of(section), node, path, self.problems, label=label, wiring=WIRINGS.get(section))
-
-    def _trainer(self) -> Hparams | None:
-        node = self.document.find(("trainer",)) or _default_node({})
-        fields: Fields = {}
-        for name, value in _children(node):
-            if name in ELSEWHERE:
-                place = value.key or value.source
-                self.problems.add("said-elsewhere", place, ("trainer", name), field=name, instead=ELSEWHERE[name])
-            else:
-                fields[name] = (value, ("trainer", name))
-        path: KeyPath = ("trainer",)
-        trainer: Hparams | None = validate(trainer_hparams(), fields, node, path, self.problems, owner="trainer")
-        return trainer if trainer is None else _with_an_end(trainer)
-
-    def _check_requirements(self, blueprint: Blueprint) -> None:
-        for position, (requirement, reason) in enumerate(unmet(blueprint.requires)):
-            if reason:
-                path: KeyPath = ("requires", position)
-                source = self.document.source(path)
-                self.problems.add("requirement", source, path, requirement=requirement, reason=reason)
-
-    def _check_style(self, style: Style, model: Component[Any]) -> None:
-        component = model.entry.component
-        optimizer = self._section("optimizer")
-        if style != "module" and (optimizer is None or optimizer.value is None):
-            self._refuse("no-optimizer", "optimizer", model)
-        computes = style == "module" or (style == "model" and _overrides(component, "compute_metrics"))
-        if computes and self._is_written("loss"):
-            self._refuse("has-own-loss", "loss", model)
-        if not computes and not self._is_written("loss"):
-            self.problems.add("no-loss", self.document.source(("model",)), ("loss",), model=model.name)
-        if style == "module":
-            for section in ("metrics", "optimizer", "scheduler", "matmul_precision"):
-                if self._is_written(section):
-                    self._refuse("trains-itself", section, model)
-
-    def _check_monitors(
-        self, blueprint: Blueprint, scheduler: Component[Any] | None, callbacks: Mapping[str, Component[Any]]
-    ) -> None:
-        """Refuse what watches a name that nothing logs; callbacks of a project may log whatever they like."""
-        if any(each.entry.shelf != STOCK for each in callbacks.values()):
-            return
-        metrics = self.document.find(("metrics",))
-        logged = ("loss", *(str(label) for label, _ in (metrics.children() if metrics is not None else ())))
-        known = tuple(f"{stage}/{name}" for stage in ("training", "validation") for name in logged)
-        for path, name in _monitors(blueprint, scheduler):
-            of_test = name.startswith("test/") and path[0] == "objective"
-            if name in known or name.startswith(tuple(f"{each}/" for each in known)) or of_test:
-                continue
-            self.problems.add("unknown-monitor", self.document.source(path), path, name=name, known=known)
-
-    def _is_written(self, section: str) -> bool:
-        node = self.document.find((section,))
-        return node is not None and node.value not in (None, {})
-
-    def _refuse(self, code: str, section: str, model: Component[Any]) -> None:
-        self.problems.add(code, self.document.key_source((section,)), (section,), model=model.name, section=section)
-
-
-def _monitors(blueprint: Blueprint, scheduler: Component[Any] | None) -> Iterator[tuple[KeyPath, str]]:
-    """Every logged name that a blueprint watches, and where it says so."""
-    for section in ("checkpoint", "early_stopping"):
-        settings = getattr(blueprint, section)
-        if settings is not None and settings.monitor is not None:
-            yield (section, "monitor"), settings.monitor
-    if blueprint.objective is not None:
-        yield ("objective", "metric"), blueprint.objective.metric
-    if scheduler is not None and scheduler.wiring is not None:
-        yield ("scheduler", "monitor"), scheduler.wiring["monitor"]
-
-
-def _overrides(component: Any, method: str) -> bool:
-    for base in component.__mro__:
-        if method in vars(base):
-            return str(base.__module__) != "hydrantic.model.model"
-    return False
-
-
-def _default_node(value: Any) -> Node:
-    return from_plain(value, DEFAULT)
-
-
-def _default_name(section: str) -> str:
-    """The component of a section that no blueprint need choose, such as the optimizer; else nothing."""
-    default = Blueprint.model_fields[section].default
-    return default if isinstance(default, str) else ""
-
-
-DEFAULT_EPOCHS = 10
-"""Epochs of training where a blueprint sets no end; Lightning's own default is 1000."""
-
-
-def _with_an_end(trainer: Hparams) -> Hparams:
-    ends = trainer["max_epochs"] is None and trainer["max_steps"] == -1 and trainer["max_time"] is None
-    return trainer.model_copy(update={"max_epochs": DEFAULT_EPOCHS}) if ends else trainer
-
-
-@dataclass(frozen=True)
-class _Defaults:
-    """The values that nobody wrote, for interpolations that refer to them."""
-
-    document: Document
-
-    def __call__(self, path: KeyPath) -> Any:
-        section, rest = str(path[0]), path[1:]
-        if section == "name":
-            return _inside(self.document.file.stem, rest)
-        if section == "trainer" and rest:
-            return _inside(self._of_trainer(str(rest[0])), rest[1:])
-        depth = 1 if section in COMPONENTS else 2
-        if section in {*COMPONENTS, *LABELLED} and len(path) > depth:
-            return _inside(self._of_component(path[:depth], str(path[depth])), path[depth + 1 :])
-        if rest and (settings := _settings(section)) is not None and self.document.find((section,)) is not None:
-            return _inside(_default_of(settings, str(rest[0])), rest[1:])
-        return _inside(_default_of(Blueprint, section), rest)
-
-    def _of_trainer(self, field: str) -> Any:
-        ends = any(self.document.find(("trainer", other)) is not None for other in ("max_steps", "max_time"))
-        return DEFAULT_EPOCHS if field == "max_epochs" and not ends else _default_of(trainer_hparams(), field)
-
-    def _of_component(self, path: KeyPath, field: str) -> Any:
-        section = str(path[0])
-        node = self.document.find(path) or _section_default(path)
-        if node is None or node.child("kwargs") is not None:  # in the seeds' form a field is `kwargs.field`
-            raise KeyError(field)
-        named = node.child("name") or node.child("module_name") or node
-        name = named.value if isinstance(named.value, str) else _default_name(section) if len(path) == 1 else path[1]
-        if field == "name":
-            return name
-        try:
-            return _default_of(hparams_of(registry(kind_of(section)).get(str(name))), field)
-        except HydranticError:  # reported where the block itself is resolved
-            raise KeyError(field) from None
-
-
-def _default_of(hparams: type[Hparams], field: str) -> Any:
-    info = hparams.model_fields.get(field)
-    if info is None or info.is_required():
-        raise KeyError(field)
-    default = info.get_default(call_default_factory=True)
-    return to_jsonable_python(default)
-
-
-def _section_default(path: KeyPath) -> Node | None:
-    """What stands at `path` where a blueprint does not have the section."""
-    default = Blueprint.model_fields[str(path[0])].get_default(call_default_factory=True)
-    node = None if default is PydanticUndefined or default is None else _default_node(default)
-    return node if node is None or len(path) == 1 else node.child(path[1])
-
-
-def _settings(section: str) -> type[Hparams] | None:
-    """The Hparams of a section that holds settings and no component."""
-    annotation = Blueprint.model_fields[section].annotation if section in Blueprint.model_fields else None
-    members = (annotation, *get_args(annotation))
-    return next((each for each in members if isinstance(each, type) and issubclass(each, Hparams)), None)
-
-
-def _inside(value: Any, path: KeyPath) -> Any:
-    """The part of plain data at `path`.
-
-    Raises:
-        KeyError: it has none.
-    """
-    node = _default_node(value)
-    for part in path:
-        if (below := node.child(part)) is None:
-            raise KeyError(part)
-        node = below
-    return node.plain()

@@ -19,7 +19,8 @@ from hydrantic.blueprint import groups
 from hydrantic.compose import compose
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed, UsageError
 from hydrantic.imports import import_lightning
-from hydrantic.plan import Plan, make_plan
+from hydrantic.plan import Plan
+from hydrantic.planning import make_plan
 from hydrantic.problems import Problems
 from hydrantic.project import Project, shelf_beside
 from hydrantic.registries import registry
