@@ -398,6 +398,7 @@ def test_mypy_keeps_the_type_of_a_decorated_class(tmp_path: Path) -> None:
     assert "typed.py" not in "".join(line for line in found.stdout.splitlines() if ": error:" in line)
 
 
+@pytest.mark.slow
 def test_pyright_keeps_the_type_of_a_decorated_class(tmp_path: Path) -> None:
     program = shutil.which("pyright", path=str(Path(sys.executable).parent)) or shutil.which("pyright")
     if program is None or shutil.which("node") is None:
