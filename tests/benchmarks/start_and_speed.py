@@ -97,7 +97,8 @@ def _seconds(command: Sequence[str], folder: Path) -> float:
 
 
 def _watch(command: Sequence[str], folder: Path, settings: Mapping[str, str]) -> Figures:
-    environment = _environment({**settings, "BENCHMARK_BEGAN": repr(time.time())})
+    runs = str(folder / "runs")
+    environment = _environment({**settings, "BENCHMARK_BEGAN": repr(time.time()), "HYDRANTIC_RUNS": runs})
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     found = re.search(r"STOPWATCH (\{.*\})", done.stdout)
     if found is None:
