@@ -81,6 +81,8 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
     arguments = dict(plan.trainer.items())
     if drafted.facts.validation_size == 0:
         arguments |= {"limit_val_batches": 0, "num_sanity_val_steps": 0}
+    if arguments["devices"] == "auto":
+        arguments["devices"] = 1  # one process to a run, also where there are several GPUs
     shows_progress = arguments.pop("enable_progress_bar") is not False
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
@@ -96,6 +98,8 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
+    if trainer.world_size > 1:
+        raise plan.refuse("several-processes", ("trainer", "devices"), count=trainer.world_size)
     # Last: a logger may start a service, which everything else should have let it do.
     trainer.loggers = loggers(plan, directory)
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)

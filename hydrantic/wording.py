@@ -405,6 +405,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "unsuited": _unsuited,
     "unsuited-fact": _unsuited_fact,
     "contradicts-data": _contradiction,
+    "several-processes": lambda f: f"asks for {f['count']} processes; a run has one for now: trainer.devices=1",
     "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
     "(its split leaves none)",
 }  # fmt: skip
