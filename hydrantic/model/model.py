@@ -98,6 +98,7 @@ class Model(LightningModule, Generic[H]):
     # Lightning asks for the signature in every step; found here, it need not be worked out each time.
     for _of_stage in (training_step, validation_step, test_step):
         _of_stage.__signature__ = inspect.signature(_of_stage)  # type: ignore[attr-defined]  # functions may have it
+    del _of_stage
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """The model's output for a batch."""

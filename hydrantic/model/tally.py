@@ -83,7 +83,6 @@ class Tally:
         self._steps = 0
         self._values: dict[str, list[tuple[Tensor, int]]] = {}
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
         self._kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self._pairs]
         self._elements = 0
         for metric in self._metrics.values():
