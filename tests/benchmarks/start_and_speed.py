@@ -82,6 +82,8 @@ def _compare(
         theirs.append(_watch(by_hand, folder, settings | {"BENCHMARK_BY_HAND": "1"}))
     _row(f"{name}: first step", [f["first_step"] for f in ours], [f["first_step"] for f in theirs], "s")
     _row(f"{name}: epoch", [f["epoch"] * 1e3 for f in ours], [f["epoch"] * 1e3 for f in theirs], "ms")
+    a, b = (statistics.median(f["speed"] for f in figures) for figures in (ours, theirs))
+    print(f"{'':4}{'training steps in a second of such an epoch':43}{a:>9.0f}{b:>12.0f}", flush=True)
 
 
 def _row(name: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> None:
@@ -104,7 +106,8 @@ def _watch(command: Sequence[str], folder: Path, settings: Mapping[str, str]) ->
     if found is None:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     told = json.loads(found[1])
-    return {"first_step": told["first_step"], "epoch": statistics.median(told["epochs"])}
+    epoch = statistics.median(told["epochs"])
+    return {"first_step": told["first_step"], "epoch": epoch, "speed": told["steps"] / epoch}
 
 
 def _environment(further: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 
 class Stopwatch(Callback):
@@ -32,9 +32,10 @@ class Stopwatch(Callback):
         """Stop the watch; a validation belongs to its epoch."""
         self._epochs.append(time.perf_counter() - self._epoch)
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, trainer: Trainer, *_: Any) -> None:
         """Tell."""
-        print("STOPWATCH " + json.dumps({"first_step": self._first, "epochs": self._epochs[1:]}), flush=True)
+        told = {"first_step": self._first, "epochs": self._epochs[1:], "steps": trainer.num_training_batches}
+        print("STOPWATCH " + json.dumps(told), flush=True)
 
 
 if not os.environ.get("BENCHMARK_BY_HAND"):
