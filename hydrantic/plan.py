@@ -96,7 +96,12 @@ class Plan:
     def refuse(self, code: str, path: KeyPath, **facts: Any) -> BlueprintError:
         """The error for one problem that shows only when something is built."""
         problem = Problem(code, self.document.source(path), path, facts)
-        return BlueprintError((without_secrets(dict(secrets_in(self.document.root, self.record)), problem),))
+        return BlueprintError((without_secrets(self.secrets, problem),))
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """What the environment supplied, with the references that records show instead."""
+        return dict(secrets_in(self.document.root, self.record))
 
     def supplied_with(self, facts: Facts) -> Plan:
         """The same plan with every `auto` field set to the data's fact of that name.

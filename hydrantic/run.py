@@ -25,6 +25,7 @@ from hydrantic.problems import Problems
 from hydrantic.project import Project, shelf_beside
 from hydrantic.registries import registry
 from hydrantic.rundir import RunDirectory, RunRecord, Status, recording, runs_root, write_atomically
+from hydrantic.secrets import hide
 from hydrantic.source import display
 from hydrantic.yaml_text import to_yaml
 
@@ -149,7 +150,7 @@ class _Execution:
     def run(self, *, test: bool) -> Run:
         try:
             record = self._record()
-            with recording(self.directory.log_file), _without_chatter():
+            with recording(self.directory.log_file, self._hidden), _without_chatter():
                 return self._run(record, test=test)
         except BlueprintError:
             if not self.has_begun:  # a callback or logger refused its fields
@@ -210,7 +211,10 @@ class _Execution:
             for logger in assembly.trainer.loggers:
                 logger.finalize(status)
             best = _relative(best_checkpoint(assembly), self.directory.path)
-            record.finish(status, error=failure, best_checkpoint=best, best_metrics=tracker.values, metrics=metrics)
+            record.finish(
+                status, error=failure, rewrite=self._hidden, best_checkpoint=best, best_metrics=tracker.values,
+                metrics=metrics,
+            )  # fmt: skip
         return self._finished(assembly, metrics)
 
     def _last(self) -> Path | None:
@@ -247,16 +251,20 @@ class _Execution:
         print(run.summary())
         return run
 
+    def _hidden(self, text: str) -> str:
+        """The text without what the environment supplied."""
+        return hide(text, self.drafted.plan.secrets)
+
     def _failed(self, error: Exception) -> RunFailed:
         with self.directory.log_file.open("a", encoding="utf-8") as log:
-            log.write("".join(traceback.format_exception(error)))
+            log.write(self._hidden("".join(traceback.format_exception(error))))
         frames = traceback.extract_tb(error.__traceback__)
         # The last place in a person's own code says more than the depths of a library.
         own = [frame for frame in frames if "site-packages" not in frame.filename and "<frozen" not in frame.filename]
         where = (own or frames)[-1]
         words = str(error) if isinstance(error, HydranticError) else f"{type(error).__name__}: {error}"
         return RunFailed(
-            f"the run failed: {words}\n  at {display(Path(where.filename))}:{where.lineno}\n"
+            f"the run failed: {self._hidden(words)}\n  at {display(Path(where.filename))}:{where.lineno}\n"
             f"run: {display(self.directory.path)} (log.txt has the traceback)"
         )
 

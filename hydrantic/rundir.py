@@ -266,16 +266,24 @@ class RunRecord:
         self._take_git(wait=0.0)
         self._write()
 
-    def finish(self, status: Status, *, error: BaseException | None = None, **fields: Any) -> None:
+    def finish(
+        self,
+        status: Status,
+        *,
+        error: BaseException | None = None,
+        rewrite: Callable[[str], str] = str,
+        **fields: Any,
+    ) -> None:
         """Write how the run ended.
 
         Arguments:
             status: `finished`, `failed` or `interrupted`.
             error: what a failed run raised.
+            rewrite: what to make of its message, such as hiding secrets.
             fields: the last fields, such as `best_checkpoint`, `metrics` and `best_metrics`.
         """
         self._take_git(wait=_GIT_TIMEOUT)
-        failure = None if error is None else {"type": type(error).__name__, "message": str(error)}
+        failure = None if error is None else {"type": type(error).__name__, "message": rewrite(str(error))}
         ended = {"status": status, "ended": _now(), "seconds": round(time.monotonic() - self._began, 3)}
         self.fields.update(ended | {"error": failure} | fields)
         self._write()
@@ -390,11 +398,12 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Log:
     """Writes everything that a run prints, logs or warns about into a file too, line by line.
 
-    Used as a context manager; `recording(path)` makes one. What is printed still reaches the terminal.
+    Used as a context manager; `recording(path)` makes one. What is printed still reaches the terminal as it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rewrite: Callable[[str], str] = str) -> None:
         self.path = path
+        self._rewrite = rewrite
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -402,7 +411,7 @@ class Log:
         _streams_before.append(sys.stderr)
         self._stack.callback(_streams_before.pop)
         before = sys.stdout, sys.stderr
-        out, err = (cast("TextIO", _Tee(stream, file)) for stream in before)
+        out, err = (cast("TextIO", _Tee(stream, file, self._rewrite)) for stream in before)
         self._stack.enter_context(contextlib.redirect_stdout(out))
         self._stack.enter_context(contextlib.redirect_stderr(err))
         self._redirect_logging(before, {before[0]: out, before[1]: err})
@@ -426,9 +435,14 @@ class Log:
         self._stack.callback(restore)
 
 
-def recording(path: Path) -> Log:
-    """A context manager that keeps what is printed inside it in the file `path`, which it appends to."""
-    return Log(path)
+def recording(path: Path, rewrite: Callable[[str], str] = str) -> Log:
+    """A context manager that keeps what is printed inside it in the file `path`, which it appends to.
+
+    Arguments:
+        path: the file.
+        rewrite: what to make of a text before it is written, such as hiding secrets.
+    """
+    return Log(path, rewrite)
 
 
 def _stream_handlers() -> list[logging.StreamHandler[Any]]:
@@ -444,13 +458,14 @@ def _is_redraw(text: str) -> bool:
 class _Tee:
     """A text stream that also writes what it gets to a file; everything else it leaves to the stream."""
 
-    def __init__(self, stream: TextIO, file: TextIO) -> None:
+    def __init__(self, stream: TextIO, file: TextIO, rewrite: Callable[[str], str]) -> None:
         self._stream = stream
         self._file = file
+        self._rewrite = rewrite
 
     def write(self, text: str) -> int:
         if not self._file.closed and not _is_redraw(text):
-            self._file.write(_CONTROL.sub("", text))
+            self._file.write(self._rewrite(_CONTROL.sub("", text)))
         return self._stream.write(text)
 
     def writelines(self, lines: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hydrantic.document import Node, is_reference
@@ -31,9 +31,14 @@ def _hidden(fact: Any, secrets: Mapping[str, str]) -> Any:
         return secrets[str(fact)]
     if not isinstance(fact, str):
         return fact
+    return hide(fact, secrets)
+
+
+def hide(text: str, secrets: Collection[str]) -> str:
+    """The text with `***` for every secret of more than three characters."""
     for secret in sorted(secrets, key=len, reverse=True):
-        fact = fact.replace(secret, "***") if len(secret) > 3 else fact
-    return fact
+        text = text.replace(secret, "***") if len(secret) > 3 else text
+    return text
 
 
 def with_references(value: Any, used: Node | None, recorded: Node) -> Any:

@@ -572,3 +572,35 @@ def test_a_loss_that_is_no_number_any_more_ends_the_run_as_failed(tmp_path: Path
         hydrantic.fit(blueprint, runs=tmp_path / "runs")
     record = json.loads(next(tmp_path.glob("runs/wild/*/run.json")).read_text("utf-8"))
     assert (record["status"], record["error"]["type"]) == ("failed", "Diverged")
+
+
+def test_a_secret_in_what_a_component_prints_or_raises_reaches_no_file_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    of = project(
+        tmp_path / "home",
+        teller="""
+        from torch import nn
+        from hydrantic import register_model
+
+        @register_model("teller")
+        class Teller(nn.Module):
+            def __init__(self, token: str):
+                super().__init__()
+                self.token = token
+                self.layer = nn.Linear(64, 10)
+
+            def forward(self, inputs):
+                print("my token is", self.token)
+                raise PermissionError(f"{self.token} was not accepted")
+        """,
+    )
+    write(tmp_path / "home" / "pyproject.toml", '[tool.hydrantic]\nenv = ["TOKEN"]\n')
+    text = "data: digits\nmodel: {name: teller, token: '${oc.env:TOKEN}'}\nloss: cross_entropy\n"
+    blueprint = write(tmp_path / "home" / "blueprints" / "told.yaml", text)
+    with pytest.raises(RunFailed, match=r"\*\*\* was not accepted"):
+        fit(blueprint, ["loggers.wandb.mode=offline"], project=of.root, runs=tmp_path / "runs")
+    files = [each for each in tmp_path.glob("runs/**/*") if each.is_file()]
+    assert {"log.txt", "run.json", "blueprint.yaml"} <= {each.name for each in files}
+    assert [each.name for each in files if b"hunter2" in each.read_bytes()] == []
