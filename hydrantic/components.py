@@ -163,7 +163,8 @@ def _below(run_dir: Path, value: Any) -> Any:
 def named(name: str, **fields: Any) -> Any:
     """A component as the default of a slot.
 
-    activation: LayerSlot = named("leaky_relu", negative_slope=0.2)
+    Example:
+        `activation: LayerSlot = named("leaky_relu", negative_slope=0.2)`
     """
     return {"name": name} | fields
 
@@ -185,9 +186,6 @@ DataSlot: TypeAlias = Annotated[Component[Any], Slot("data")]
 OptimizerSlot: TypeAlias = Annotated[Component[Any], Slot("optimizer")]
 SchedulerSlot: TypeAlias = Annotated[Component[Any], Slot("scheduler")]
 LayerSlot: TypeAlias = Annotated[Component[Any], Slot("layer")]
-
-
-# -- finding a component's Hparams ------------------------------------------------------------------------------------
 
 
 def hparams_of(entry: Entry) -> type[Hparams]:
@@ -303,9 +301,6 @@ def built_slots(hparams: type[Hparams]) -> frozenset[str]:
 def _mentions_built(annotation: Any) -> bool:
     slot = _slot_of(annotation)
     return slot.built if slot is not None else any(_mentions_built(each) for each in get_args(annotation))
-
-
-# -- from a block of a blueprint to a component -----------------------------------------------------------------------
 
 
 def choose(kind: str, value: Any) -> Component[Any]:

@@ -31,9 +31,8 @@ def import_lightning() -> None:
 
         _put_off_compiler()
         with _without_scipy():
-            import lightning.pytorch
-            import torchmetrics  # noqa: F401
-        assert lightning.pytorch  # imported for its own sake
+            import lightning.pytorch  # noqa: F401 -- for its own sake
+            import torchmetrics  # noqa: F401 -- for its own sake
 
 
 @contextmanager

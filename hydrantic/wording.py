@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -98,9 +99,6 @@ def _line(file: Path | None, number: int, texts: Mapping[Path, str]) -> str | No
     lines = text.splitlines()
     # A tab is one character wide here, so that the marks stand below what they mark.
     return lines[number - 1].replace("\t", " ")[:160] if number <= len(lines) else None
-
-
-# -- values -----------------------------------------------------------------------------------------------------------
 
 
 def _value(kind: str, facts: Mapping[str, Any]) -> str:
@@ -200,9 +198,6 @@ def _or(names: Sequence[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-# -- problems by code -------------------------------------------------------------------------------------------------
-
-
 def _unknown_field(facts: Mapping[str, Any]) -> str:
     what = "section" if facts["owner"] == "a blueprint" else "field"
     hint = did_you_mean(str(facts["field"]), facts["known"], "it has")
@@ -213,7 +208,7 @@ def _unknown_field(facts: Mapping[str, Any]) -> str:
 
 def _unknown_name(facts: Mapping[str, Any]) -> str:
     kind, name = str(facts["kind"]), str(facts["name"])
-    beside = facts.get("beside")
+    beside = shlex.quote(str(facts["beside"])) if facts.get("beside") else ""
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
     if "." in name and not beside and nearest(_last(name), facts["known"]) is None:
         hint = "; a dotted name is looked up like any other and never imported"
