@@ -39,7 +39,6 @@ class MetricsCsv(Logger):
         self._columns: list[str] = list(_FIRST_COLUMNS)
         self._written_columns: tuple[str, ...] = ()
         self._last_row_at = 0
-        self._last_row_written = False
         self._next_write = 0.0
         self._continue_file()
 

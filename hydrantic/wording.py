@@ -32,13 +32,6 @@ def message(problem: Problem) -> str:
     return f"{code}: {dict(facts)}" if words is None else words(facts)
 
 
-def suggestion(problem: Problem) -> str | None:
-    """The accepted name that a misspelt one most likely means."""
-    facts = problem.facts
-    name = facts.get("field") if problem.code == "unknown-field" else facts.get("name")
-    return nearest(_last(str(name)), facts["known"]) if name is not None and "known" in facts else None
-
-
 def _last(name: str) -> str:
     """The last part of a dotted path: `torch.optim.AdmW` is `AdmW` misspelt."""
     return name.rpartition(".")[2]
