@@ -15,15 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hydrantic.blueprint import groups
-from hydrantic.compose import compose
+from hydrantic.checking import prepare
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed, UsageError
-from hydrantic.imports import import_lightning
 from hydrantic.plan import Plan
-from hydrantic.planning import make_plan
-from hydrantic.problems import Problems
-from hydrantic.project import Project, shelf_beside
-from hydrantic.registries import registry
+from hydrantic.project import Project
 from hydrantic.rundir import RunDirectory, RunRecord, Status, recording, runs_root, write_atomically
 from hydrantic.secrets import hide
 from hydrantic.source import display
@@ -64,41 +59,6 @@ class Run:
         width = max((len(name) for name in shown), default=0)
         lines = [f"  {name:<{width}}  {value:.4g}" for name, value in shown.items()]
         return "\n".join([f"{self.plan.name}: done in {self.seconds:.1f} s", *lines, f"run: {display(self.path)}"])
-
-
-class _ConfigGroups:
-    """The registries as Hydra config groups."""
-
-    def sections(self) -> Mapping[str, bool]:
-        return groups()
-
-    def names(self, section: str) -> tuple[str, ...]:
-        from hydrantic.blueprint import kind_of
-
-        return registry(kind_of(section)).lookups()
-
-
-def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
-    """Compose a blueprint and plan it: everything is looked up and validated, nothing is built or written.
-
-    Arguments:
-        blueprint: the YAML file.
-        overrides: `key=value` and the like, as on the command line.
-        project: whose components may be used; by default the project that holds the working directory.
-
-    Raises:
-        BlueprintError: the blueprint has problems; all of them are listed.
-        UsageError: the project cannot be used.
-    """
-    project = (project or Project.find()).open()
-    try:
-        problems = Problems()
-        document = compose(Path(blueprint), overrides, _ConfigGroups(), problems=problems)
-        import_lightning()  # not before it is needed: a file that cannot be read is told at once
-        return make_plan(document, project, problems)
-    except BlueprintError as error:
-        shelf = shelf_beside(Path(blueprint), project)
-        raise error if shelf is None else error.pointing_to(shelf.parent) from None
 
 
 def fit(

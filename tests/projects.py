@@ -6,10 +6,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from hydrantic.checking import prepare
 from hydrantic.errors import BlueprintError
 from hydrantic.plan import Plan
 from hydrantic.project import Project
-from hydrantic.run import prepare
 
 DIGITS = "data: digits\nmodel: mlp\nloss: cross_entropy\nmetrics: {accuracy: }\nloggers: {}\ntrainer: {max_epochs: 1}\n"
 """A blueprint that trains within a tenth of a second."""

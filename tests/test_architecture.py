@@ -34,7 +34,9 @@ LAYERS = (
     "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
     "model.model", "data",
     # the straight line
-    "blueprint", "secrets", "plan", "planning", "build", "run", "cli", "cli.main", "cli.fit", "__main__",
+    "blueprint", "secrets", "plan", "planning", "checking", "build", "run",
+    # the command line
+    "cli", "cli.words", "cli.main", "cli.fit", "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""
 

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from hydrantic.build import draft
+from hydrantic.checking import prepare
 from hydrantic.components import Component
 from hydrantic.errors import BlueprintError
 from hydrantic.facts import Facts
 from hydrantic.plan import Plan
 from hydrantic.project import Project
-from hydrantic.run import prepare
 from hydrantic.yaml_text import to_yaml
 from tests.projects import DIGITS, planned, problems, project, write
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hydrantic.checking import prepare
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.project import Project, shelf_beside
 from hydrantic.registries import BrokenComponent, UnknownName, registry
-from hydrantic.run import prepare
 from tests.projects import project, write
 from tests.spawned import name_of
 

@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from hydrantic.checking import prepare
 from hydrantic.hparams import Hparam, Hparams
 from hydrantic.imports import import_lightning
 from hydrantic.model.hparams import (
@@ -22,7 +23,6 @@ from hydrantic.model.hparams import (
 )
 from hydrantic.model.model import Model
 from hydrantic.model.model import ModelHparams as ReexportedModelHparams
-from hydrantic.run import prepare
 
 # -- Hyperparameters --------------------------------------------------------------------------------------------------
 

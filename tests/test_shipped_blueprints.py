@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hydrantic.blueprint import WIRINGS, Blueprint
+from hydrantic.checking import prepare
 from hydrantic.cli.main import main
 from hydrantic.components import hparams_of
 from hydrantic.hparams import Hparams
@@ -19,7 +20,7 @@ from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams
 from hydrantic.plan import Plan
 from hydrantic.project import Project
 from hydrantic.registries import registry
-from hydrantic.run import fit, prepare
+from hydrantic.run import fit
 from tests.projects import write
 
 pytestmark = pytest.mark.usefixtures("scratch")

@@ -1,0 +1,65 @@
+"""What the verbs that take a blueprint have in common on the command line."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from hydrantic.errors import UsageError
+
+OVERRIDES = "overrides: key=value sets, +key=value adds, ++key=value does either, ~key removes; section=name selects."
+
+
+def verb_parser(verb: str, usage: str, description: str, epilog: str) -> ArgumentParser:
+    """The parser of a verb, with the options that every verb has."""
+    parser = ArgumentParser(
+        prog=f"hydrantic {verb}",
+        usage=f"hydrantic {verb} {usage}",
+        description=description,
+        epilog=epilog,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--project", metavar="DIR", type=Path, help="whose registry/ to use (default: where you are)")
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
+    return parser
+
+
+def add_blueprint(parser: ArgumentParser) -> None:
+    """Let a verb take a blueprint and overrides; `blueprint_of` reads them."""
+    parser.add_argument("words", nargs="*", metavar="BLUEPRINT key=value", help="the YAML file, then overrides")
+    parser.add_argument("-cn", "--config-name", metavar="NAME", help="the blueprint $HYDRA_CONFIG_PATH/NAME.yaml")
+    parser.add_argument("-cp", "--config-path", metavar="DIR", type=Path, help="folder instead of $HYDRA_CONFIG_PATH")
+
+
+def blueprint_of(options: Namespace, usage: str) -> tuple[Path, list[str]]:
+    """The blueprint's file and the overrides that a person gave.
+
+    Arguments:
+        options: what `add_blueprint` let the parser read.
+        usage: the beginning of a right command, such as `hydrantic fit`.
+
+    Raises:
+        UsageError: there is no blueprint among the words.
+    """
+    words: list[str] = options.words
+    if options.config_name is not None:
+        return _configured(options.config_name, options.config_path, usage), words
+    if not words:
+        raise UsageError(f"which blueprint? {usage} BLUEPRINT [key=value ...] ({usage} --help)")
+    first = Path(words[0])
+    if "=" in words[0] and not first.exists():
+        raise UsageError(f"the blueprint comes before the overrides: {usage} BLUEPRINT {' '.join(words)}")
+    return first, words[1:]
+
+
+def _configured(name: str, folder: Path | None, usage: str) -> Path:
+    place = folder or os.environ.get("HYDRA_CONFIG_PATH")
+    if not place:
+        raise UsageError(
+            "--config-name needs a folder: set HYDRA_CONFIG_PATH to the one that holds your blueprints, "
+            f"as in HYDRA_CONFIG_PATH=blueprints, or name the file: {usage} blueprints/{name}.yaml"
+        )
+    file = Path(place) / name
+    return file if file.suffix in {".yaml", ".yml"} else file.with_name(f"{file.name}.yaml")
