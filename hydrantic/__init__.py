@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from hydrantic.registries import register_model as register_model
     from hydrantic.registries import register_optimizer as register_optimizer
     from hydrantic.registries import register_scheduler as register_scheduler
+    from hydrantic.rules import Interval as Interval
+    from hydrantic.rules import Split as Split
     from hydrantic.run import Run as Run
     from hydrantic.run import fit as fit
 
@@ -69,6 +71,7 @@ _HOMES = {
         "register_callback", "register_data", "register_layer", "register_logger", "register_loss", "register_metric",
         "register_model", "register_optimizer", "register_scheduler",
     ),
+    "hydrantic.rules": ("Interval", "Split"),
     "hydrantic.run": ("Run", "fit"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from hydrantic.document import Node, from_plain
@@ -21,6 +21,7 @@ from hydrantic.hparams import AutoField, Hparams
 from hydrantic.paths import InputPath, OutputPath, PathRule, rule_of
 from hydrantic.problems import Problems
 from hydrantic.registries import BrokenComponent, Entry, UnknownName, registry
+from hydrantic.rules import INSIDE_THE_RUN
 from hydrantic.signature import derive_hparams, hints_of, signature_of
 from hydrantic.source import KeyPath, Source, dotted
 
@@ -37,13 +38,7 @@ SUPPLIED: Final[Mapping[str, frozenset[str]]] = {
 """Arguments that the framework passes itself, by kind; what it does not know of them keeps its default."""
 
 
-def _inside(name: Any) -> Any:
-    if isinstance(name, str):
-        PathRule("output").check(name)
-    return name
-
-
-_WRITTEN: Final = {"filename": AfterValidator(_inside)}
+_WRITTEN: Final = {"filename": INSIDE_THE_RUN}
 RULES: Final[Mapping[str, Mapping[str, Any]]] = {"callback": _WRITTEN, "logger": _WRITTEN}
 """What text has to obey that a component joins to the run's directory to write there."""
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import PositiveInt
 from torch import Tensor
 
 from hydrantic.batches import Batch, BatchLoader
@@ -23,10 +22,9 @@ from hydrantic.components import generic_hparams
 from hydrantic.errors import InvalidField
 from hydrantic.facts import Facts, Task
 from hydrantic.hparams import Hparams
+from hydrantic.rules import ROUNDING, Split, are_lengths
 
 __all__ = ["InMemoryData", "InMemoryDataHparams", "Preprocessing", "Samples"]
-
-_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +68,7 @@ class InMemoryDataHparams(Hparams):
 
     batch_size: PositiveInt = 64
     """Number of samples in a batch."""
-    split: (
-        tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
-        | tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
-    ) = (0.8, 0.1, 0.1)
+    split: Split = (0.8, 0.1, 0.1)
     """Training, validation and test part: fractions such as `[0.8, 0.1, 0.1]`, or lengths such as `[1000, 200, 100]`.
     What they leave over is not used, and a part may be 0."""
     split_seed: int = 42
@@ -87,25 +82,8 @@ class InMemoryDataHparams(Hparams):
     standardize: bool = False
     """Whether each input value is shifted and scaled to mean 0 and standard deviation 1 over the training part."""
 
-    @field_validator("split")
-    @classmethod
-    def _is_possible(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
-        if split[0] == 0:
-            raise PydanticCustomError("split", "must leave samples for training: the first number is 0")
-        if not _are_lengths(split) and sum(split) > 1 + _ROUNDING:
-            raise PydanticCustomError(
-                "split", "must be fractions that sum to at most 1, or three whole numbers; these sum to {total}",
-                {"total": f"{sum(split):g}"},
-            )  # fmt: skip
-        return split
-
 
 H = TypeVar("H", bound=InMemoryDataHparams)
-
-
-def _are_lengths(split: Sequence[float]) -> bool:
-    # [1, 0, 0] are whole numbers too, but a training part of one sample is not what anybody means.
-    return all(isinstance(part, int) for part in split) and sum(split) > 1
 
 
 def part_sizes(split: Sequence[float], samples: int) -> tuple[int, int, int]:
@@ -118,14 +96,14 @@ def part_sizes(split: Sequence[float], samples: int) -> tuple[int, int, int]:
     Raises:
         InvalidField: there are fewer samples than `split` asks for, or none for a part that should have some.
     """
-    if _are_lengths(split):
+    if are_lengths(split):
         train, validation, test = (int(part) for part in split)
         if train + validation + test > samples:
             raise InvalidField(
                 "split", f"asks for {train} + {validation} + {test} samples, but the data has only {samples}"
             )
         return train, validation, test
-    ends = [round(samples * sum(split[: count + 1]) + _ROUNDING) for count in range(3)]
+    ends = [round(samples * sum(split[: count + 1]) + ROUNDING) for count in range(3)]
     sizes = ends[0], ends[1] - ends[0], ends[2] - ends[1]
     for part, size, name in zip(split, sizes, ("training", "validation", "test"), strict=True):
         if part > 0 and size == 0:

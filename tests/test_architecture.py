@@ -29,7 +29,7 @@ LAYERS = (
     "document", "reading", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose",
     "interpolation",
     # components and their hyperparameters
-    "hparams", "paths", "signature", "registries", "project", "components",
+    "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
     "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
     "model.model", "data",

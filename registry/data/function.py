@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
-from pydantic import NonNegativeFloat, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import NonNegativeFloat
 
-from hydrantic import Hparam, InMemoryData, InMemoryDataHparams, InvalidField, LayerSlot, Samples, named, register_data
+from hydrantic import (
+    Hparam,
+    InMemoryData,
+    InMemoryDataHparams,
+    Interval,
+    InvalidField,
+    LayerSlot,
+    Samples,
+    named,
+    register_data,
+)
 
 
 class FunctionHparams(InMemoryDataHparams):
@@ -16,18 +25,12 @@ class FunctionHparams(InMemoryDataHparams):
 
     function: LayerSlot = named("cos")
     """The function: any registered layer that maps numbers to numbers, such as `cos`, `sin`, `exp` or `tanh`."""
-    domain: tuple[float, float] = (-6.283185307179586, 6.283185307179586)
+    domain: Interval = (-6.283185307179586, 6.283185307179586)
     """First and last point; [-2 pi, 2 pi] by default."""
     steps: int = Hparam(default=1000, ge=3)
     """Number of points, evenly spaced."""
     noise: NonNegativeFloat = 0.0
     """Standard deviation of the normal noise that is added to the function's values."""
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        if not self.domain[0] < self.domain[1]:
-            raise PydanticCustomError("domain", "domain must go from a smaller to a larger number")
-        return self
 
 
 @register_data("function")
