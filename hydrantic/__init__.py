@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hydrantic.checking import check as check
     from hydrantic.components import Component as Component
     from hydrantic.components import DataSlot as DataSlot
     from hydrantic.components import LayerSlot as LayerSlot
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from hydrantic.run import fit as fit
 
 _HOMES = {
+    "hydrantic.checking": ("check",),
     "hydrantic.components": (
         "Component", "DataSlot", "LayerSlot", "LossSlot", "MetricSlot", "ModelSlot", "OptimizerSlot", "SchedulerSlot",
         "named",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, JsonValue, StringConstraints
 
 from hydrantic.hparams import Hparam, Hparams
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
+from hydrantic.registries import listed
 from hydrantic.signature import derive_hparams
 
 Block = JsonValue
@@ -89,18 +90,6 @@ class Blueprint(Hparams):
     """Free values for `${vars.name}`."""
 
 
-COMPONENTS: Final[Mapping[str, str]] = {
-    "data": "data",
-    "model": "model",
-    "loss": "loss",
-    "optimizer": "optimizer",
-    "scheduler": "scheduler",
-}
-"""Sections that hold one component, with its kind."""
-
-LABELLED: Final[Mapping[str, str]] = {"metrics": "metric", "callbacks": "callback", "loggers": "logger"}
-"""Sections that hold components by label, with their kind."""
-
 WIRINGS: Final[Mapping[str, type[Hparams]]] = {"loss": Wiring, "metrics": Wiring, "scheduler": SchedulerWiring}
 """Keys that the blocks of a section have beside the component's own fields."""
 
@@ -116,9 +105,14 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 """Arguments of `lightning.Trainer` that a blueprint says elsewhere."""
 
 
-@functools.cache
 def trainer_hparams() -> type[Hparams]:
     """The Hparams of the section `trainer`, from the signature of `lightning.Trainer`."""
+    listing = listed()
+    return _derived_from_the_trainer() if listing is None else listing.trainer
+
+
+@functools.cache
+def _derived_from_the_trainer() -> type[Hparams]:
     from lightning.pytorch import Trainer
 
     return derive_hparams(Trainer, leave=frozenset(ELSEWHERE), translate=lambda _: None)
@@ -127,13 +121,3 @@ def trainer_hparams() -> type[Hparams]:
 def section_names() -> tuple[str, ...]:
     """The names of a blueprint's sections."""
     return tuple(Blueprint.model_fields)
-
-
-def groups() -> Mapping[str, bool]:
-    """The sections that are config groups, and whether each holds components by label."""
-    return dict.fromkeys(COMPONENTS, False) | dict.fromkeys(LABELLED, True)
-
-
-def kind_of(section: str) -> str:
-    """The kind of the components in a section."""
-    return {**COMPONENTS, **LABELLED}[section]

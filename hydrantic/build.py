@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.loggers import Logger
+from torch import nn
 
 from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
 from hydrantic.components import Component
@@ -25,6 +26,15 @@ from hydrantic.model.tally import Wired
 from hydrantic.plan import Plan
 from hydrantic.progress import Progress
 from hydrantic.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A plan's data, and the plan completed by its facts."""
+
+    plan: Plan
+    data: LightningDataModule
+    facts: Facts
 
 
 @dataclass(frozen=True)
@@ -53,17 +63,27 @@ def draft(plan: Plan) -> Draft:
     Raises:
         BlueprintError: the data cannot be read, contradicts the blueprint, or a component refuses its fields.
     """
+    loaded = load(plan)
+    plan = loaded.plan
+    # The data may have drawn random numbers: the model's weights depend on the seed alone.
+    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
+    model = _model(plan)
+    try_optimizer(plan, model.parameters())
+    return Draft(plan, loaded.data, model, loaded.facts)
+
+
+def load(plan: Plan) -> Loaded:
+    """Build the data of a plan, and complete the plan by its facts; nothing is written.
+
+    Raises:
+        BlueprintError: the data cannot be read, contradicts the blueprint, or refuses its fields.
+    """
     seed_everything(plan.blueprint.seed, workers=True, verbose=False)
     data = _built(plan, plan.data)
     if hasattr(data, "seed"):
         data.seed = plan.blueprint.seed
     facts = _facts(plan, data)
-    plan = plan.supplied_with(facts)
-    # The data may have drawn random numbers: the model's weights depend on the seed alone.
-    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
-    model = _model(plan)
-    _try_optimizer(plan, model)
-    return Draft(plan, data, model, facts)
+    return Loaded(plan.supplied_with(facts), data, facts)
 
 
 def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback, ...] = ()) -> Assembly:
@@ -127,18 +147,19 @@ def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
     if plan.blueprint.early_stopping is not None:
         own.append(EarlyStopping(**plan.blueprint.early_stopping))
     if (checkpoint := plan.blueprint.checkpoint) is not None:
-        try:
-            own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
-        except InvalidField as error:
-            raise plan.refuse("refused-field", ("checkpoint", error.field), message=error.message) from error
+        own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
     return own
 
 
-def _try_optimizer(plan: Plan, model: LightningModule) -> None:
-    """Let optimizer and scheduler refuse their fields before a run begins; what is built here is not used."""
+def try_optimizer(plan: Plan, parameters: Iterable[nn.Parameter]) -> None:
+    """Let optimizer and scheduler refuse their fields before a run begins; what is built here is not used.
+
+    Raises:
+        BlueprintError: one of them does.
+    """
     if plan.style == "module" or plan.optimizer is None:
         return
-    optimizer = _built(plan, plan.optimizer, params=[each for each in model.parameters() if each.requires_grad])
+    optimizer = _built(plan, plan.optimizer, params=[each for each in parameters if each.requires_grad])
     if plan.scheduler is not None:
         _built(plan, plan.scheduler, optimizer=optimizer)
 
@@ -163,12 +184,22 @@ def _facts(plan: Plan, data: LightningDataModule) -> Facts:
 
 
 def _model(plan: Plan) -> LightningModule:
+    model = unwired(plan)
+    if isinstance(model, Model):
+        model.wire(wired(plan, plan.loss), {stage: _metrics(plan) for stage in STAGES})
+    return model
+
+
+def unwired(plan: Plan) -> LightningModule:
+    """The model of a plan, without the blueprint's loss and metrics.
+
+    Raises:
+        BlueprintError: it cannot be built.
+    """
     if plan.style == "module":
         module: LightningModule = _built(plan, plan.model)
         return module
-    model = _composition(plan) if plan.style == "network" else _own_model(plan)
-    model.wire(_wired(plan, plan.loss), {stage: _metrics(plan) for stage in STAGES})
-    return model
+    return _composition(plan) if plan.style == "network" else _own_model(plan)
 
 
 def _composition(plan: Plan) -> Model[Any]:
@@ -201,10 +232,15 @@ def _groups(plan: Plan) -> ModelHparams:
 
 
 def _metrics(plan: Plan) -> dict[str, Wired]:
-    return {label: wired for label, each in plan.metrics.items() if (wired := _wired(plan, each)) is not None}
+    return {label: made for label, each in plan.metrics.items() if (made := wired(plan, each)) is not None}
 
 
-def _wired(plan: Plan, component: Component[Any] | None) -> Wired | None:
+def wired(plan: Plan, component: Component[Any] | None) -> Wired | None:
+    """A loss or metric with the keys that it reads; None for None.
+
+    Raises:
+        BlueprintError: it cannot be built.
+    """
     if component is None:
         return None
     wiring: Mapping[str, Any] = component.wiring or {}

@@ -18,13 +18,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from hydrantic.errors import HydranticError, InvalidField
+from hydrantic.errors import HydranticError
+from hydrantic.filenames import file_safe, filled
 from hydrantic.rundir import replacing
 
 if TYPE_CHECKING:
     from hydrantic.model.hparams import CheckpointHparams
 
-_FIELD: Final = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _SHARE_OF_SAVING: Final = 0.05
 
 
@@ -130,23 +130,12 @@ def checkpoint_callback(hparams: CheckpointHparams, directory: Path) -> RunCheck
     Arguments:
         hparams: the blueprint's `checkpoint` block.
         directory: the folder of the checkpoints.
-
-    Raises:
-        InvalidField: a field cannot be obeyed.
     """
-    _refuse_folders(hparams.filename)
-    if hparams.monitor is None and hparams.save_top_k not in {-1, 0, 1}:
-        raise InvalidField("save_top_k", f"{hparams.save_top_k} checkpoints can only be chosen by a monitor")
     return RunCheckpoint(
         dirpath=directory, filename=hparams.filename or default_filename(hparams.monitor), monitor=hparams.monitor,
         mode=hparams.mode, save_top_k=hparams.save_top_k, save_last=hparams.save_last,
         every_n_epochs=hparams.every_n_epochs, save_weights_only=hparams.save_weights_only,
     )  # fmt: skip
-
-
-def _refuse_folders(filename: str | None) -> None:
-    if filename is not None and re.search(r"[/\\]", _FIELD.sub("", filename)):
-        raise InvalidField("filename", "must be the name of a file, without folders")
 
 
 def default_filename(monitor: str | None) -> str:
@@ -164,22 +153,16 @@ def fill_filename(template: str, metrics: Mapping[str, Any]) -> str:
     Raises:
         CheckpointError: nothing was logged under a name of the template.
     """
-    known = {_file_safe(name): value for name, value in metrics.items()}
+    known = {file_safe(name): value for name, value in metrics.items()}
 
-    def fill(found: re.Match[str]) -> str:
-        name, style = _file_safe(found[1]), found[2] or ""
-        if name not in known:
+    def value(name: str, style: str) -> str:
+        if file_safe(name) not in known:
             raise CheckpointError(
-                f"checkpoint.filename asks for '{found[1]}', which nothing logs; there are {', '.join(sorted(metrics))}"
+                f"checkpoint.filename asks for '{name}', which nothing logs; there are {', '.join(sorted(metrics))}"
             )
-        label = "" if template[: found.start()].endswith("=") else f"{name}="
-        return label + _file_safe(_formatted(known[name], style))
+        return _formatted(known[file_safe(name)], style)
 
-    return _FIELD.sub(fill, template)
-
-
-def _file_safe(text: str) -> str:
-    return re.sub(r"[^\w.+=-]", "_", text)
+    return filled(template, value)
 
 
 def _formatted(value: Any, style: str) -> str:

@@ -96,6 +96,8 @@ class Component(Generic[C]):
 
     def build(self, **supplied: Any) -> C:
         """Construct the component; `supplied` fills the arguments of these names where the component has them."""
+        if self.entry.description is not None:
+            return cast("C", choose(self.kind, self.to_plain()).build(**supplied))
         component = self.entry.component
         hparams = self.hparams if "run_dir" not in supplied else _placed(self.hparams, supplied["run_dir"])
         accepted = {name: value for name, value in supplied.items() if name in _parameters(component)}
@@ -189,6 +191,9 @@ def hparams_of(entry: Entry) -> type[Hparams]:
     Raises:
         RegistrationError: a required argument has a type that a blueprint cannot hold.
     """
+    if entry.description is not None:
+        described: type[Hparams] = entry.description.hparams
+        return described
     return _hparams_of(entry.component, entry.kind)
 
 

@@ -75,11 +75,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A composed blueprint: the tree, the text of every file that it came from, and the blueprint's own file."""
+    """A composed blueprint: the tree, the text of every file that it came from, and the blueprint's own file.
+
+    `removed` holds what an override took out, by its path, in the `was` of a node that stands at the override; `asked`
+    tells for every other file where it was asked for.
+    """
 
     root: Node
     texts: Mapping[Path, str]
     file: Path
+    removed: Mapping[KeyPath, Node] = dataclasses.field(default_factory=dict)
+    asked: Mapping[Path, Source] = dataclasses.field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """The blueprint as dicts, lists and scalars."""
@@ -169,11 +175,21 @@ def merged(base: Node | None, over: Node, shorthand: Shorthand, path: KeyPath = 
     if isinstance(over.value, dict) and isinstance(base.value, str) and not is_reference(base) and shorthand(path):
         base = expanded(base)
     if not (isinstance(over.value, dict) and isinstance(base.value, dict)):
-        return dataclasses.replace(over, was=base)
+        return remembering(over, base)
     items = dict(base.value)
     for key, node in over.value.items():
         items[key] = merged(items.get(key), node, shorthand, (*path, key))
     return Node(items, base.source, over.key or base.key, base.was)
+
+
+def remembering(node: Node, was: Node) -> Node:
+    """`node` with `was` as the oldest of what it replaced."""
+    layers = [node]
+    while (older := layers[-1].was) is not None:
+        layers.append(older)
+    for layer in reversed(layers):
+        was = dataclasses.replace(layer, was=was)
+    return was
 
 
 def placed(path: KeyPath, node: Node) -> Node:

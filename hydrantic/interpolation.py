@@ -77,6 +77,51 @@ def escaped(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
 
 
+def references(text: str, path: KeyPath, root: Node) -> tuple[KeyPath, ...]:
+    """The paths of the values that the interpolations in a text read.
+
+    Args:
+        text: what was written.
+        path: where it stands, from which `${.sibling}` is seen.
+        root: the tree, for paths that hold interpolations themselves; a record, where no secret is to be shown.
+    """
+    found: list[KeyPath] = []
+
+    def referred(key: str, _memo: Any = None) -> Any:
+        at = _absolute(key, path)
+        if at is None:
+            return ""
+        found.append(at)
+        node: Node | None = root
+        for part in at:
+            node = node.child(part) if node is not None else None
+        return "" if node is None or isinstance(node.value, dict | list) else node.value
+
+    def called(name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:  # noqa: ARG001 -- passed by name
+        if name in _READING and args and isinstance(args[0], str):
+            referred(args[0])
+        return ""
+
+    try:
+        GrammarVisitor(referred, called, memo=None).visit(parse(text))
+    except OmegaConfBaseException:  # a problem of the blueprint
+        return ()
+    return tuple(found)
+
+
+_READING = frozenset({"oc.select", "oc.dict.keys", "oc.dict.values"})
+"""Resolvers whose argument is the path of a value."""
+
+
+def _absolute(key: str, path: KeyPath) -> KeyPath | None:
+    """The path that a key of the grammar means at `path`: `a.b`, `a[0]`, `.sibling`; None where it leads out."""
+    dots = len(key) - len(key.lstrip("."))
+    parts = tuple(_KEY_PART.findall(key))
+    if dots == 0:
+        return parts
+    return None if dots > len(path) else (*path[: len(path) - dots], *parts)
+
+
 def _no_fallback(path: KeyPath) -> Any:
     raise KeyError(path)
 
@@ -105,8 +150,8 @@ class _Pair:
         return isinstance(self.value.value, dict | list)
 
     def standing_at(self, node: Node) -> _Pair:
-        """The same value in the place of the reference to it."""
-        value = dataclasses.replace(node, value=self.value.value)
+        """The same value in the place of the reference to it, which it remembers as it was written."""
+        value = dataclasses.replace(node, value=self.value.value, was=node)
         return dataclasses.replace(self, value=value, record=dataclasses.replace(node, value=self.record.value))
 
 
@@ -421,13 +466,10 @@ class _Evaluation:
 
     def _target(self, key: str) -> KeyPath:
         """The path that a key of the grammar means: `a.b`, `a[0]`, `.sibling`, `..cousin`."""
-        dots = len(key) - len(key.lstrip("."))
-        parts = tuple(_KEY_PART.findall(key))
-        if dots == 0:
-            return parts
-        if dots > len(self._path):
+        path = _absolute(key, self._path)
+        if path is None:
             self.fail("interpolation-unknown", reference=key, nearest="", known=self._tree.nearest(())[1])
-        return (*self._path[: len(self._path) - dots], *parts)
+        return path
 
     def _absolute_text(self, key: str) -> str:
         dots = len(key) - len(key.lstrip("."))

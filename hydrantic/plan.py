@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from pydantic import ValidationError
 
-from hydrantic.blueprint import COMPONENTS, LABELLED, Blueprint
+from hydrantic.blueprint import Blueprint
 from hydrantic.components import Component, allows_none, auto_fields
 from hydrantic.document import Document, Node
 from hydrantic.errors import BlueprintError
@@ -18,11 +18,9 @@ from hydrantic.hparams import AUTO, Hparams
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.problems import Problem, Problems
 from hydrantic.secrets import secrets_in, with_references, without_secrets
+from hydrantic.sections import COMPONENTS, LABELLED
 from hydrantic.source import KeyPath
-
-Style: TypeAlias = Literal["network", "model", "module"]
-"""What is registered as the model: a plain network, a `hydrantic.Model`, or a `LightningModule` of its own making."""
-
+from hydrantic.traits import Style, traits_of
 
 GROUPS = tuple(ModelHparams.model_fields)
 """Fields that a model's own Hparams may carry and that are sections of a blueprint."""
@@ -53,7 +51,7 @@ class Plan:
     @property
     def style(self) -> Style:
         """How the model takes part in training."""
-        return style_of(self.model.entry.component)
+        return traits_of(self.model.entry).style
 
     @property
     def components(self) -> Mapping[KeyPath, Component[Any]]:
@@ -169,13 +167,13 @@ class Plan:
 
     def _is_unsuited(self, component: Component[Any], facts: Facts, problems: Problems) -> bool:
         """Whether a loss or metric says that it is for another task; one that says nothing is for every task."""
-        tasks = getattr(component.entry.component, "tasks", None)
+        tasks = traits_of(component.entry).tasks
         if tasks is None or facts.task is None or facts.task in tasks:
             return False
         path = component.path
         problems.add(
             "unsuited", self.document.key_source(path), path,
-            owner=component.name, kind=component.kind, tasks=tuple(tasks), task=facts.task, data=self.data.name,
+            owner=component.name, kind=component.kind, tasks=tasks, task=facts.task, data=self.data.name,
         )  # fmt: skip
         return True
 
@@ -224,11 +222,3 @@ def _unless_same(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
 def children_of(node: Node) -> Sequence[tuple[str, Node]]:
     """The entries of a mapping, or nothing where a node is none."""
     return list(node.value.items()) if isinstance(node.value, dict) else []
-
-
-def style_of(component: Any) -> Style:
-    """How a registered model takes part in training."""
-    names = [f"{base.__module__}.{base.__name__}" for base in getattr(component, "__mro__", ())]
-    if "hydrantic.model.model.Model" in names:
-        return "model"
-    return "module" if any(name.endswith(".LightningModule") for name in names) else "network"

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from hydrantic.blueprint import COMPONENTS, ELSEWHERE, LABELLED, WIRINGS, Blueprint, kind_of, trainer_hparams
+from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, trainer_hparams
 from hydrantic.components import Component, Fields, hparams_of, resolve, validate
-from hydrantic.document import Document, Node, from_plain, is_reference, with_child
-from hydrantic.errors import BlueprintError, HydranticError
+from hydrantic.document import MISSING, Document, Node, from_plain, is_reference, with_child
+from hydrantic.errors import BlueprintError, HydranticError, UsageError
+from hydrantic.facts import Task
+from hydrantic.filenames import file_safe, leads_elsewhere, names_in
 from hydrantic.hparams import Hparams
 from hydrantic.interpolation import resolve as interpolate
-from hydrantic.model.hparams import ModelHparams
-from hydrantic.plan import GROUPS, Plan, Style, children_of, style_of
+from hydrantic.model.hparams import CheckpointHparams
+from hydrantic.plan import GROUPS, Plan, children_of
 from hydrantic.problems import Problems
 from hydrantic.project import Project
 from hydrantic.registries import STOCK, registry
 from hydrantic.requirements import unmet
+from hydrantic.rundir import folder_name
 from hydrantic.secrets import secrets_in, without_secrets
+from hydrantic.sections import COMPONENTS, LABELLED, kind_of
 from hydrantic.source import DEFAULT, KeyPath
+from hydrantic.traits import Traits, traits_of
 
 
 def make_plan(document: Document, project: Project, composing: Problems | None = None) -> Plan:
@@ -42,7 +47,8 @@ def make_plan(document: Document, project: Project, composing: Problems | None =
     plan = _Planner(_hoisted(used, found), project, found).plan(record.root)
     # Text that could not be resolved has its problem already; what planning says of it is beside the point.
     told = {node.source for node in _nodes(used.root) if is_reference(node)} if problems else set()
-    told |= {each.source for each in composing or ()}
+    _note_missing(document.root, (), problems)
+    told |= {each.source for each in (*(composing or ()), *problems)}
     unsettled = {each.path[:1] for each in composing or () if each.path and each.code not in _WITHIN_A_FILE}
     secrets = dict(secrets_in(used.root, record.root))
     everything = Problems()
@@ -73,6 +79,14 @@ def _interpolated(document: Document, project: Project, problems: Problems) -> t
     return resolved.document, resolved.record
 
 
+def _note_missing(node: Node, path: KeyPath, problems: Problems) -> None:
+    """Note what was left to be given, as OmegaConf writes it, and was not."""
+    if node.value == MISSING:
+        problems.add("not-given", node.source, path)
+    for part, child in node.children():
+        _note_missing(child, (*path, part), problems)
+
+
 def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for _, child in node.children():
@@ -98,7 +112,7 @@ def _carries_groups(block: Node) -> bool:
     if named is None or not isinstance(named.value, str) or not any(block.child(group) for group in GROUPS):
         return False
     try:
-        return issubclass(hparams_of(registry("model").get(named.value)), ModelHparams)
+        return traits_of(registry("model").get(named.value)).carries_groups
     except HydranticError:  # reported where the block itself is resolved
         return False
 
@@ -112,19 +126,24 @@ class _Planner:
     def plan(self, record: Node) -> Plan | None:
         blueprint = self._blueprint()
         single = {section: self._single(section) for section in COMPONENTS}
-        if (chosen := single["model"]) is not None and style_of(chosen.entry.component) == "module":
+        model, data = single["model"], single["data"]
+        traits = Traits() if model is None else traits_of(model.entry)
+        if traits.style == "module":
             single["optimizer"] = None
         labelled = {section: self._labelled(section) for section in LABELLED}
         if (taken := self.document.find(("metrics", "loss"))) is not None:
             self.problems.add("label-taken", taken.place, ("metrics", "loss"), label="loss")
         trainer = self._trainer()
-        model = single["model"]
         if blueprint is not None:
             self._check_requirements(blueprint)
+            self._check_name(blueprint)
+            self._check_checkpoint(blueprint.checkpoint)
         if model is not None:
-            self._check_style(style_of(model.entry.component), model)
-        if blueprint is not None and model is not None and style_of(model.entry.component) == "network":
+            self._check_style(traits, model)
+        if blueprint is not None and model is not None and traits.style == "network":
             self._check_monitors(blueprint, single["scheduler"], labelled["callbacks"])
+        if data is not None:
+            self._check_tasks(data, [single["loss"], *labelled["metrics"].values()])
         if self.problems or blueprint is None or trainer is None:
             return None
         return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
@@ -178,20 +197,47 @@ class _Planner:
                 source = self.document.source(path)
                 self.problems.add("requirement", source, path, requirement=requirement, reason=reason)
 
-    def _check_style(self, style: Style, model: Component[Any]) -> None:
-        component = model.entry.component
+    def _check_name(self, blueprint: Blueprint) -> None:
+        try:
+            folder_name(blueprint.name or self.document.file.stem)
+        except UsageError:
+            name = blueprint.name or self.document.file.stem
+            self.problems.add("name-no-folder", self.document.source(("name",)), ("name",), name=name)
+
+    def _check_checkpoint(self, checkpoint: CheckpointHparams | None) -> None:
+        """Refuse a name or a choice of checkpoints that cannot be obeyed."""
+        if checkpoint is None:
+            return
+        if checkpoint.filename is not None and leads_elsewhere(checkpoint.filename):
+            path: KeyPath = ("checkpoint", "filename")
+            self.problems.add("filename-with-folder", self.document.source(path), path)
+        if checkpoint.monitor is None and checkpoint.save_top_k not in {-1, 0, 1}:
+            path = ("checkpoint", "save_top_k")
+            self.problems.add("no-monitor", self.document.source(path), path, count=checkpoint.save_top_k)
+
+    def _check_style(self, traits: Traits, model: Component[Any]) -> None:
         optimizer = self._section("optimizer")
-        if style != "module" and (optimizer is None or optimizer.value is None):
+        if traits.style != "module" and (optimizer is None or optimizer.value is None):
             self._refuse("no-optimizer", "optimizer", model)
-        computes = style == "module" or (style == "model" and _overrides(component, "compute_metrics"))
-        if computes and self._is_written("loss"):
+        if traits.computes_loss and self._is_written("loss"):
             self._refuse("has-own-loss", "loss", model)
-        if not computes and not self._is_written("loss"):
+        if not traits.computes_loss and not self._is_written("loss"):
             self.problems.add("no-loss", self.document.source(("model",)), ("loss",), model=model.name)
-        if style == "module":
+        if traits.style == "module":
             for section in ("metrics", "optimizer", "scheduler", "matmul_precision"):
                 if self._is_written(section):
                     self._refuse("trains-itself", section, model)
+
+    def _check_tasks(self, data: Component[Any], judges: Iterable[Component[Any] | None]) -> None:
+        """Refuse a loss or metric for another task than the data's, where that is known without the data."""
+        said = data.hparams.get("task")
+        task = said if said in get_args(Task) else traits_of(data.entry).task
+        for each in judges:
+            tasks = None if each is None else traits_of(each.entry).tasks
+            if each is not None and tasks is not None and task is not None and task not in tasks:
+                place = self.document.key_source(each.path)
+                about = {"owner": each.name, "kind": each.kind, "tasks": tasks, "task": task, "data": data.name}
+                self.problems.add("unsuited", place, each.path, **about)
 
     def _check_monitors(
         self, blueprint: Blueprint, scheduler: Component[Any] | None, callbacks: Mapping[str, Component[Any]]
@@ -202,6 +248,11 @@ class _Planner:
         metrics = self.document.find(("metrics",))
         logged = ("loss", *(str(label) for label, _ in (metrics.children() if metrics is not None else ())))
         known = tuple(f"{stage}/{name}" for stage in ("training", "validation") for name in logged)
+        shown = "" if blueprint.checkpoint is None else blueprint.checkpoint.filename or ""
+        for name in names_in(shown):
+            if not file_safe(name).startswith(("epoch", "step", *map(file_safe, known))):
+                path: KeyPath = ("checkpoint", "filename")
+                self.problems.add("unknown-monitor", self.document.source(path), path, name=name, known=known)
         for path, name in _monitors(blueprint, scheduler):
             of_test = name.startswith("test/") and path[0] == "objective"
             if name in known or name.startswith(tuple(f"{each}/" for each in known)) or of_test:
@@ -226,13 +277,6 @@ def _monitors(blueprint: Blueprint, scheduler: Component[Any] | None) -> Iterato
         yield ("objective", "metric"), blueprint.objective.metric
     if scheduler is not None and scheduler.wiring is not None:
         yield ("scheduler", "monitor"), scheduler.wiring["monitor"]
-
-
-def _overrides(component: Any, method: str) -> bool:
-    for base in component.__mro__:
-        if method in vars(base):
-            return str(base.__module__) != "hydrantic.model.model"
-    return False
 
 
 def _default_node(value: Any) -> Node:

@@ -210,7 +210,7 @@ class ProjectShelf:
         try:
             with registries.loading(self.owner):
                 importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BrokenComponent(kind, name, f"{display(self.folder)} ({module})", error) from error
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -231,6 +233,11 @@ class _Open:
         return isinstance(self.event, yaml.MappingStartEvent)
 
 
+def _stacked(nodes: Sequence[Node]) -> Node:
+    """The last node, remembering the others."""
+    return functools.reduce(lambda was, over: dataclasses.replace(over, was=was), nodes)
+
+
 @dataclass(frozen=True, slots=True)
 class _Anchor:
     node: Node
@@ -310,11 +317,16 @@ class _Reader:
         self._add(node, done.event, self._count - done.before, done.height)
 
     def _with_merges(self, done: _Open) -> dict[str, Node]:
-        items: dict[str, Node] = {}
-        for source in done.merges:
+        if not done.merges:
+            return done.items
+        layers: dict[str, list[Node]] = {}  # of each key, the winner last
+        for source in reversed(done.merges):
             for key, node in source.children():
-                items.setdefault(str(key), node)
-        return {**items, **done.items}
+                layers.setdefault(str(key), []).append(node)
+        order = dict.fromkeys(str(key) for source in done.merges for key, _ in source.children())
+        for key, node in done.items.items():
+            layers.setdefault(key, []).append(node)
+        return {key: _stacked(layers[key]) for key in (order | done.items)}
 
     def _alias(self, event: Any) -> None:
         if any(part.event.anchor == event.anchor for part in self._open):

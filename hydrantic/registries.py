@@ -52,19 +52,45 @@ class BrokenComponent(HydranticError):
         self.__cause__ = error
 
 
+class Description(Protocol):
+    """What the manifest tells of a component that is not imported."""
+
+    @property
+    def hparams(self) -> Any:
+        """Its Hparams."""
+
+    @property
+    def traits(self) -> Any:
+        """What else planning has to know of it."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+
+    @property
+    def source(self) -> Source:
+        """Where it is defined."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One registered component, and the shelf and place where it was registered."""
+    """One registered component, and the shelf and place where it was registered.
+
+    One that is described by the manifest has a `description` in place of the `component`.
+    """
 
     kind: str
     name: str
     component: Any = field(repr=False)
     shelf: str
     aliases: tuple[str, ...] = ()
+    description: Description | None = None
 
     @property
     def file(self) -> Path | None:
         """The file of the component's definition; much quicker to find than the line in it."""
+        if self.description is not None:
+            return self.description.source.file
         module = sys.modules.get(getattr(self.component, "__module__", ""))
         name = getattr(module, "__file__", None)
         return Path(name) if name else None
@@ -72,15 +98,34 @@ class Entry:
     @cached_property
     def source(self) -> Source:
         """The file and line of the component's definition."""
-        return source_of(self.component)
+        return source_of(self.component) if self.description is None else self.description.source
 
     @property
     def summary(self) -> str:
         """The first line of the component's docstring."""
+        if self.description is not None:
+            return self.description.summary
         return (inspect.getdoc(self.component) or "").partition("\n")[0]
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} from {self.source}>"
+
+
+class Listing(Protocol):
+    """The manifest as the registries use it: what there is to know of components without importing them."""
+
+    @property
+    def trainer(self) -> Any:
+        """The Hparams of the section `trainer`."""
+
+    def find(self, kind: str, name: str) -> Entry | None:
+        """The component called `name`, or None where only its own code can tell."""
+
+    def names(self, kind: str) -> Iterable[str]:
+        """Every name."""
+
+    def lookups(self, kind: str) -> Iterable[str]:
+        """Everything that `find` finds."""
 
 
 class Shelf(Protocol):
@@ -145,11 +190,19 @@ class Registry:
             UnknownName: there is none.
             BrokenComponent: its module cannot be imported.
         """
-        entry = self._registered(self._near, name) or self._from_shelf(name)
-        entry = entry or self._registered(self._installed, name) or self._from_entry_point(name)
-        if entry is None:
+        entry = self._registered(self._near, name) or self._listed(name) or self._from_shelf(name)
+        if (entry := entry or self.installed(name)) is None:
             raise UnknownName(self.kind, name, self.lookups(), unread())
         return entry
+
+    def installed(self, name: str) -> Entry | None:
+        """The component called `name` of an installed distribution, whatever the project has; None where there is none.
+
+        Raises:
+            BrokenComponent: its module cannot be imported.
+            RegistrationError: several distributions provide it.
+        """
+        return self._registered(self._installed, name) or self._from_entry_point(name)
 
     def __contains__(self, name: str) -> bool:
         return name in self.lookups()
@@ -158,6 +211,8 @@ class Registry:
         """Everything that `get` finds, sorted: the names, their aliases and dotted paths; imports no component."""
         entries = [entry for tier in (self._near, self._installed) for entry in tier.get_all().values()]
         aliases = {alias for entry in entries for alias in entry.aliases}
+        if (listing := listed()) is not None:
+            return tuple(sorted({*(entry.name for entry in entries), *aliases, *listing.lookups(self.kind)}))
         aliases.update(alias for shelf in _shelves for alias in shelf.aliases(self.kind))
         dotted = {point.dotted for point in entry_points(self.plural)}
         return tuple(sorted({*self.names(), *aliases, *dotted}))
@@ -165,6 +220,8 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """Every name, sorted; imports no component."""
         names = {entry.name for tier in (self._near, self._installed) for entry in tier.get_all().values()}
+        if (listing := listed()) is not None:
+            return tuple(sorted({*names, *listing.names(self.kind)}))
         for shelf in _shelves:
             names.update(shelf.names(self.kind))
         names.update(point.name for point in entry_points(self.plural))
@@ -173,6 +230,10 @@ class Registry:
     def is_registered(self, name: str) -> bool:
         """Whether `name` is registered already, without loading anything."""
         return name in self._near or name in self._installed
+
+    def of_shelf(self, shelf: str) -> tuple[str, ...]:
+        """The names that a shelf has registered nearby so far, without aliases."""
+        return tuple(sorted({entry.name for entry in self._near.get_all().values() if entry.shelf == shelf}))
 
     def forget(self, shelf: str) -> None:
         """Forget what a shelf registered nearby."""
@@ -188,6 +249,10 @@ class Registry:
     def _registered(self, tier: catalogue.Registry, name: str) -> Entry | None:
         found: Entry | None = tier.get(name) if name in tier else None
         return found
+
+    def _listed(self, name: str) -> Entry | None:
+        listing = listed()
+        return listing.find(self.kind, name) if listing is not None else None
 
     def _from_shelf(self, name: str) -> Entry | None:
         for shelf in _shelves:
@@ -320,6 +385,24 @@ def loading(shelf: str) -> Iterator[None]:
         yield
     finally:
         _loading.pop()
+
+
+_listings: list[Listing] = []
+
+
+@contextmanager
+def reading(listing: Listing) -> Iterator[None]:
+    """Meanwhile the registries answer from the manifest where it tells all there is to know."""
+    _listings.append(listing)
+    try:
+        yield
+    finally:
+        _listings.pop()
+
+
+def listed() -> Listing | None:
+    """The manifest that the registries answer from at present."""
+    return _listings[-1] if _listings else None
 
 
 _shelves: list[Shelf] = []

@@ -7,7 +7,7 @@ A field is `{"type": T, "default": plain value, "meaning": text}`; without `defa
     {"rule": T, "name": text}                T that obeys a rule of `hydrantic.rules`
     {"choice": [scalar, ...]}                one of these
     {"enum": {member: scalar}, "title": text}
-    {"list": T} {"set": T} {"frozenset": T} {"tuple_of": T} {"tuple": [T, ...]} {"dict": [K, V]}
+    {"list": T} {"sequence": T} {"set": T} {"frozenset": T} {"tuple_of": T} {"tuple": [T, ...]} {"dict": [K, V]}
     {"union": [T, ...]}
     {"slot": kind, "built": bool}            a nested component
     {"auto": T}                              T, or `auto` where the data supplies it
@@ -44,10 +44,8 @@ Fields: TypeAlias = dict[str, dict[str, Any]]
 
 _SCALARS: Final = {int: "int", float: "float", bool: "bool", str: "str", types.NoneType: "null"}
 _OF_SCALARS: Final = {name: scalar for scalar, name in _SCALARS.items()} | {"any": JsonValue}
-_LISTS: Final = {
-    list: "list", Sequence: "list", Iterable: "list", Collection: "list", set: "set", frozenset: "frozenset",
-}  # fmt: skip
-_OF_LISTS: Final[Mapping[str, Any]] = {"list": list, "set": set, "frozenset": frozenset}
+_OF_LISTS: Final[Mapping[str, Any]] = {"list": list, "sequence": Sequence, "set": set, "frozenset": frozenset}
+_LISTS: Final = {made: name for name, made in _OF_LISTS.items()}
 _MAPPINGS: Final = frozenset({dict, Mapping, MutableMapping})
 _LIMITS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "gt": annotated_types.Gt, "ge": annotated_types.Ge, "lt": annotated_types.Lt, "le": annotated_types.Le,
@@ -265,58 +263,3 @@ _FORMS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "auto": lambda t: Annotated[annotation_of(t["auto"]), AutoField()],
     "fields": lambda t: hparams_from(t["title"], t["fields"]),
 }
-
-
-def words(type_: Type) -> str:
-    """A type and its limits in words, such as `integer, at least 1` or `list of numbers`."""
-    return _words(type_, 0)
-
-
-def _words(type_: Type, plural: int) -> str:
-    """A type in words: of one value, or of several where `plural` is 1."""
-    if isinstance(type_, str):
-        return _NOUNS[type_][plural]
-    (form, inner), *limits = type_.items()
-    if form == "where":
-        said = (_LIMIT_WORDS[name].format(limit) for name, limit in limits if name in _LIMIT_WORDS)
-        return ", ".join([_words(inner, plural), *said])
-    return _PHRASES[form](inner, plural)
-
-
-def _of_all(types_: Sequence[Type], separator: str, plural: int = 0) -> str:
-    return separator.join(dict.fromkeys(_words(each, plural) for each in types_))
-
-
-def _choices(values: Iterable[Any]) -> str:
-    return " | ".join(_NULLS.get(str(value), str(value)) for value in values)
-
-
-_NULLS: Final = {"None": "null", "True": "true", "False": "false"}
-_NOUNS: Final[Mapping[str, tuple[str, str]]] = {
-    "int": ("integer", "integers"), "float": ("number", "numbers"), "bool": ("true or false", "true or false"),
-    "str": ("text", "texts"), "null": ("null", "nulls"), "any": ("anything", "anything"),
-}  # fmt: skip
-_PATHS: Final = {"input": "path of a file or folder", "output": "path below the run's directory", "any": "path"}
-_LISTS_IN_WORDS: Final = ("list of {}", "lists of {}")
-_PHRASES: Final[Mapping[str, Callable[[Any, int], str]]] = {
-    "path": lambda role, _: _PATHS[role],
-    "rule": _words,
-    "choice": lambda values, _: _choices(values),
-    "enum": lambda members, _: _choices(members.values()),
-    "list": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "set": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "frozenset": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "tuple_of": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "tuple": lambda parts, _: f"list [{', '.join(_words(each, 0) for each in parts)}]",
-    "dict": lambda pair, plural: f"{('mapping', 'mappings')[plural]} of {_of_all(pair, ' to ', 1)}",
-    "union": lambda parts, plural: _of_all(parts, " or ", plural),
-    "slot": lambda kind, plural: f"{kind}{'s' * plural} (a name, or a block with its fields)",
-    "auto": lambda inner, plural: f"{_words(inner, plural)} or auto",
-    "fields": lambda fields, _: f"mapping with {', '.join(fields)}",
-    "opaque": lambda text, _: str(text),
-}
-_LIMIT_WORDS: Final = {
-    "gt": "greater than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}",
-    "multiple_of": "a multiple of {}", "min_length": "at least {} long", "max_length": "at most {} long",
-    "pattern": "of the form {}",
-}  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hydrantic.problems import Problem
 from hydrantic.scalars import parse_scalar
-from hydrantic.source import display, dotted
+from hydrantic.source import Source, display, dotted
 from hydrantic.suggestions import did_you_mean, nearest
 
 _CODE_KEYS: Final = "a blueprint selects components by `name:` and is never code; register the class and write its name"
@@ -30,6 +30,23 @@ def message(problem: Problem) -> str:
         return _value(code.removeprefix("value:"), facts)
     words = _WORDS.get(code)
     return f"{code}: {dict(facts)}" if words is None else words(facts)
+
+
+def suggestion(problem: Problem) -> str | None:
+    """What was most likely meant, as it should be written; None where nothing is near."""
+    asked = _ASKED.get(problem.code)
+    known = problem.facts.get("known")
+    if asked is None or not known:
+        return problem.facts.get("near") or None
+    name = str(problem.facts[asked])
+    return nearest(_last(name) if problem.code == "unknown-name" else name, known)
+
+
+_ASKED: Final = {
+    "unknown-field": "field", "unknown-name": "name", "unknown-option": "name", "unknown-group": "group",
+    "unknown-monitor": "name", "alias-unknown": "anchor", "interpolation-unknown": "reference",
+}  # fmt: skip
+"""The fact that holds the name which is unknown, by code."""
 
 
 def _last(name: str) -> str:
@@ -64,15 +81,15 @@ def _headline(problems: Sequence[Problem]) -> str:
 
 def _paragraph(problem: Problem, texts: Mapping[Path, str]) -> str:
     path = "" if problem.source.on_command_line or not problem.path else f"{_short(dotted(problem.path))}: "
-    return f"{problem.source}: {path}{message(problem)}{_excerpt(problem, texts)}"
+    return f"{problem.source}: {path}{message(problem)}{excerpt(problem.source, texts)}"
 
 
 def _short(path: str) -> str:
     return path if len(path) <= 80 else f"{path[:77]}..."
 
 
-def _excerpt(problem: Problem, texts: Mapping[Path, str]) -> str:
-    source = problem.source
+def excerpt(source: Source, texts: Mapping[Path, str]) -> str:
+    """The line of a place with the place underlined, on lines of its own; nothing where there is no such line."""
     line = _line(source.file, source.line, texts)
     if line is None or not source.column or not line.strip():
         return ""
@@ -117,6 +134,8 @@ def _value(kind: str, facts: Mapping[str, Any]) -> str:
 def _wanted(facts: Mapping[str, Any]) -> list[str]:
     """What a value must be: the choices there are, or a type in words."""
     kind = str(facts["type"])
+    if kind == "is_instance_of":
+        kind = {"Sequence": "list_type"}.get(str(facts["limits"].get("class")), kind)
     if kind == "literal_error":
         return re.split(", | or ", str(facts["limits"]["expected"]).replace("'", ""))
     return [words for name, words in _TYPES.items() if kind in {f"{name}_type", f"{name}_parsing"}]
@@ -299,6 +318,45 @@ def _unknown_reference(facts: Mapping[str, Any]) -> str:
     return f"'{reference}' points nowhere: {where} no '{last.partition('.')[0]}'{did_you_mean(last, facts['known'])}"
 
 
+_WIRED: Final = {"input": "the model's outputs", "target": "the batch's targets"}
+
+
+def _whose(facts: Mapping[str, Any]) -> str:
+    """The component that a failing part of a model belongs to, with the part."""
+    owner = f"the {facts['kind']} '{facts['owner']}'"
+    return f"{owner}: its {facts['part']}" if facts["part"] else owner
+
+
+def _dimension(facts: Mapping[str, Any]) -> str:
+    """Which dimension of an input has the wrong size, and where that is from."""
+    origin = f", {facts['origin']}" if facts["origin"] else ""
+    return f"dimension {facts['dimension']} of its input {facts['shape']} is {facts['got']}{origin}"
+
+
+def _wide(facts: Mapping[str, Any]) -> str:
+    what = "the model" if facts["is_key"] else f"the model '{facts['model']}'"
+    return f"{what} puts out {facts['size']} value{'' if facts['size'] == 1 else 's'} for each sample {facts['shape']}"
+
+
+def _last_batch(facts: Mapping[str, Any]) -> str:
+    size = f"{facts['size']} sample{'' if facts['size'] == 1 else 's'}"
+    instead = "; data.drop_last=true leaves it out" if facts["drop_last"] else ""
+    return (
+        f"the last batch of an epoch has {size} ({facts['samples']} in batches of {facts['batch_size']}), and "
+        f"{facts['message']}{instead}"
+    )
+
+
+def _with(before: str, text: str) -> str:
+    return f"{before} {text}" if text else ""
+
+
+def _beside(*texts: str) -> str:
+    """Further facts in brackets; those that there are."""
+    there = ", ".join(text for text in texts if text)
+    return f" ({there})" if there else ""
+
+
 def _known(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
@@ -388,6 +446,10 @@ _WORDS: Final[Mapping[str, Words]] = {
     "trains-itself": lambda f: f"the model '{f['model']}' is a LightningModule with its own training; "
     "this section would have no effect: leave it out",
     "unknown-monitor": lambda f: f"nothing logs '{f['name']}'{did_you_mean(str(f['name']), f['known'])}",
+    "name-no-folder": lambda f: f"a run cannot be named '{f['name']}': its folder is called so",
+    "filename-with-folder": lambda f: "must be the name of a file, without folders",
+    "no-monitor": lambda f: f"{f['count']} checkpoints can only be chosen by a monitor",
+    "not-given": lambda f: "must be given: ??? stands for a value that is still to be chosen",
     "label-taken": lambda f: f"the label '{f['label']}' is that of the loss; give this metric another",
     "not-supplied": _not_supplied,
     "unsuited": _unsuited,
@@ -396,6 +458,30 @@ _WORDS: Final[Mapping[str, Words]] = {
     "several-processes": lambda f: f"asks for {f['count']} processes; a run has one for now: trainer.devices=1",
     "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
     "(its split leaves none)",
+    # one batch
+    "no-batch": lambda f: f"the data module '{f['data']}' gives no batch: {f['message']}{_beside(f['at'])}",
+    "not-a-pair": lambda f: f"a batch of '{f['data']}' is {f['given'] or 'empty'}, but must be inputs and targets, or "
+    f"a mapping: {f['message']}",
+    "field-misfits": lambda f: f"is {f['wanted']}, but {_dimension(f)}",
+    "part-misfits": lambda f: f"{_whose(f)} has {f['attribute']}={f['wanted']}, but {_dimension(f)}"
+    f"{_beside(*f['keys'], f['at'])}",
+    "index-beyond": lambda f: f"{_whose(f)} has rows for the indices 0 to {f['rows'] - 1}, but the first batch has "
+    f"{f['index']}{_beside(*f['keys'], f['at'])}",
+    "fails": lambda f: f"{_whose(f)} fails{_with(' on', f['given'])}: {f['message']}{_beside(*f['keys'], f['at'])}",
+    "fails-on": lambda f: f"the {_NOUNS.get(f['kind'], f['kind'])} '{f['owner']}' fails on outputs {f['outputs']}"
+    f"{_beside(f['origin'])} and targets {f['targets']}: {f['message']}{_beside(f['at'])}",
+    "several-tensors": lambda f: f"the {f['kind']} '{f['owner']}' fails on {_WIRED[f['field']]} {f['parts']}; "
+    f"name the part that it reads with `{f['field']}:` ({f['message']})",
+    "no-such-part": lambda f: f"{_WIRED[f['field']]} have no '{f['key']}'; "
+    f"there is {', '.join(f['known']) or f['parts']}",
+    "wrong-width": lambda f: f"{_wide(f)}, but the data '{f['data']}' has out_features={f['wanted']} for the loss "
+    f"'{f['loss']}'",
+    "broadcast": lambda f: f"outputs {f['outputs']} and targets {f['targets']} differ in shape: the loss "
+    f"'{f['owner']}' would compare each with each, which is hardly meant",
+    "not-one-number": lambda f: f"the {f['kind']} '{f['owner']}' gives {f['given']} as '{f['value']}', not one number",
+    "no-own-loss": lambda f: f"the model '{f['model']}' computes no loss: compute_metrics must return a mapping with "
+    f"'loss'{_with('; it has', ', '.join(f['names']))}",
+    "last-batch": _last_batch,
 }  # fmt: skip
 
 

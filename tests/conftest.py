@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import catalogue
 import pytest
 
 from hydrantic import registries
 from hydrantic.project import close_shelf
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The manifest of the tests lies in no user's cache; the workers of one session share it."""
+    folder = tmp_path_factory.getbasetemp().parent / "hydrantic-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYDRANTIC_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 import hydrantic
+from hydrantic.manifest import current
+from hydrantic.project import Project
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 LAYERS = (
     # what everything may use
-    "source", "suggestions", "scalars", "facts", "imports", "meanings", "lean", "batches", "yaml_text",
-    "requirements",
+    "source", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
+    "yaml_text", "requirements", "filenames", "sections", "phrases",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # a file becomes a document
@@ -34,9 +36,13 @@ LAYERS = (
     "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
     "model.model", "data",
     # the straight line
-    "blueprint", "secrets", "plan", "planning", "checking", "build", "run",
+    "blueprint", "secrets", "traits", "descriptions", "plan", "planning", "describing", "manifest", "checking",
+    "origins", "showing", "explaining", "build", "footprint", "clashes", "dryrun", "judging", "tracing", "run",
+    # a new project
+    "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold",
     # the command line
-    "cli", "cli.words", "cli.main", "cli.fit", "__main__",
+    "cli", "cli.words", "cli.main", "cli.fit", "cli.check", "cli.show", "cli.explain", "cli.list", "cli.describe", "cli.init",
+    "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""
 
@@ -49,6 +55,9 @@ UPWARD = {
 COMPOSE = tuple(f"hydrantic.{layer}" for layer in LAYERS if layer.startswith("compose."))
 
 HEAVY = ("torch", "lightning", "torchmetrics", "wandb", "hydra", "omegaconf", "pydantic", "sklearn", "polars", "numpy")
+
+COMPOSING = {"hydra", "omegaconf", "pydantic"}
+"""What composing and validating a blueprint needs."""
 
 Module = tuple[str, Path]
 
@@ -193,6 +202,33 @@ def _command(*words: str) -> str:
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
     assert _loaded(code) & set(HEAVY) == set()
+
+
+@pytest.fixture
+def warm() -> None:
+    """A manifest that is fresh."""
+    current(Project(ROOT))
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        (_command("list"), set()),
+        (_command("list", "models"), set()),
+        (_command("describe", "model", "mlp"), set()),
+        (_command("check", "blueprints/mlp.yaml"), COMPOSING),
+        (_command("check", "blueprints"), COMPOSING),
+        (_command("check", "blueprints/mlp.yaml", "model=cnn", "--json"), COMPOSING),
+        (_command("check", "blueprints/mlp.yaml", "model=mpl", "loss=mse"), COMPOSING),
+        (_command("fit", "blueprints/mlp.yaml", "model=mpl", "loss=mse"), COMPOSING),
+        (_command("show", "blueprints/mlp.yaml", "--origins"), COMPOSING),
+        (_command("explain", "blueprints/mlp.yaml", "model.dropout"), COMPOSING),
+        (_command("schema", "-o", "-"), {"pydantic"}),
+    ],
+)
+def test_with_a_fresh_manifest_nothing_of_training_is_loaded(code: str, allowed: set[str]) -> None:
+    assert _loaded(code) & set(HEAVY) <= allowed
 
 
 def test_a_blueprint_that_cannot_be_read_loads_neither_torch_nor_wandb(tmp_path: Path) -> None:

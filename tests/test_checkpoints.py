@@ -20,7 +20,6 @@ from hydrantic.checkpoints import (
     fill_filename,
     read_checkpoint,
 )
-from hydrantic.errors import InvalidField
 from hydrantic.model.hparams import CheckpointHparams
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, names, quiet_trainer
 
@@ -136,17 +135,6 @@ def test_a_name_may_write_an_underscore_for_the_slash_and_its_own_label() -> Non
 def test_a_name_with_a_metric_that_nothing_logs_is_an_error_and_not_zero() -> None:
     with pytest.raises(CheckpointError, match=r"'val_loss'.*epoch, validation/loss"):
         fill_filename("{val_loss:.2f}", {"epoch": 1, "validation/loss": 0.5})
-
-
-@pytest.mark.parametrize("filename", ["../{epoch}", "a/b", "a\\b"])
-def test_a_name_with_folders_is_refused(tmp_path: Path, filename: str) -> None:
-    with pytest.raises(InvalidField, match="filename"):
-        checkpoint_callback(CheckpointHparams(filename=filename), tmp_path)
-
-
-def test_several_checkpoints_need_a_monitor(tmp_path: Path) -> None:
-    with pytest.raises(InvalidField, match="save_top_k"):
-        checkpoint_callback(CheckpointHparams(monitor=None, save_top_k=3), tmp_path)
 
 
 def test_a_fit_keeps_the_best_checkpoints_with_their_values(tmp_path: Path) -> None:

@@ -486,7 +486,7 @@ class FlockHparams(Hparams):
 def test_the_data_supplies_auto_fields_wherever_a_component_stands(body: str, where: str, tmp_path: Path) -> None:
     register_model("flock")(_bird(FlockHparams))
     model = f"{{name: flock, {body.format('{name: linear, out_features: 2}')}}}"
-    text = f"data: iris\nloggers: {{}}\nloss: mse\nmodel: {model}\n"
+    text = f"data: iris\nloggers: {{}}\nloss: cross_entropy\nmodel: {model}\n"
     value: Any = planned(tmp_path, text).supplied_with(Facts(in_features=7, out_features=2)).model.hparams
     for part in where.split("."):
         value = value[int(part)] if part.isdigit() else value[part]

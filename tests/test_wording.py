@@ -30,6 +30,26 @@ CASES = sorted(file.stem for file in GOLDENS.glob("*.yaml"))
 PACKAGE = Path(hydrantic.__file__).parent
 NOTING = {"add", "fail", "_fail", "refuse", "_refuse", "Problem"}
 """What notes a problem, its code first."""
+SEEN_WHEN_BUILT = dict.fromkeys(
+    (
+        "auto_contradicts_the_data",
+        "component_raises",
+        "component_raises_something_else",
+        "component_refuses_its_fields",
+        "csv_empty",
+        "csv_is_a_folder",
+        "csv_ragged",
+        "csv_without_rows",
+        "csv_without_the_target",
+        "fact_not_stated",
+        "fact_that_a_field_refuses",
+        "optimizer_refused_by_torch",
+        "scheduler_refused_by_torch",
+        "split_longer_than_the_data",
+    ),
+    True,
+) | dict.fromkeys(("several_processes", "trainer_refused_by_lightning", "wandb_online_without_a_key"), False)
+"""What needs the data or the component itself to be seen, and whether the deep check sees it; else only a run does."""
 REGENERATE = os.environ.get("HYDRANTIC_REGENERATE") == "1"
 
 
@@ -44,11 +64,12 @@ class Outcome:
 
 
 @functools.cache
-def outcome(case: str) -> Outcome:
+def outcome(case: str, verb: str = "fit") -> Outcome:
     file = Path(f"{case}.yaml")
     out, err = StringIO(), StringIO()
     with TemporaryDirectory() as folder, chdir(GOLDENS), redirect_stdout(out), redirect_stderr(err):
-        code = main(["fit", str(file), *overrides_of(file), "--runs", f"{folder}/runs"])
+        runs = ["--runs", f"{folder}/runs"] if verb == "fit" else []
+        code = main([*verb.split(), str(file), *overrides_of(file), *runs])
         left = tuple(str(path.relative_to(folder)) for path in Path(folder).glob("runs/**/*"))
     return Outcome(code, out.getvalue(), err.getvalue(), left)
 
@@ -73,6 +94,20 @@ def test_a_mistake_is_reported_in_the_pinned_words(case: str) -> None:
     if REGENERATE:
         golden.write_text(outcome(case).report, encoding="utf-8")
     assert outcome(case).report == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in SEEN_WHEN_BUILT])
+def test_check_says_what_fit_says(case: str) -> None:
+    assert outcome(case, "check").report == (GOLDENS / f"{case}.txt").read_text("utf-8")
+    assert outcome(case, "check").code == 2
+
+
+@pytest.mark.parametrize("case", SEEN_WHEN_BUILT)
+def test_what_shows_only_when_something_is_built_is_seen_by_the_deep_check(case: str) -> None:
+    assert outcome(case, "check").code == 0
+    if SEEN_WHEN_BUILT[case]:
+        assert outcome(case, "check --deep").report == (GOLDENS / f"{case}.txt").read_text("utf-8")
+        assert outcome(case, "check --deep").code == 2
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,6 +9,12 @@ from typing import Final
 
 VERBS: Final = {
     "fit": "train the model of a blueprint, then test it",
+    "check": "say everything that is wrong with a blueprint",
+    "show": "print the complete blueprint, and where each value came from",
+    "explain": "tell what one value is, who set it, and what it may be",
+    "list": "name the components there are",
+    "describe": "tell what a component is, and its fields",
+    "init": "write a new project, or a blueprint for a table",
 }
 """Every verb with what it does; `hydrantic.cli.<verb>` holds its `main`."""
 

@@ -54,6 +54,32 @@ def blueprint_of(options: Namespace, usage: str) -> tuple[Path, list[str]]:
     return first, words[1:]
 
 
+def blueprints_of(options: Namespace, usage: str) -> tuple[list[Path], list[str]]:
+    """The blueprints that a person gave, those in the folders among them, and the overrides.
+
+    Raises:
+        UsageError: there is no blueprint among the words, or none in a folder.
+    """
+    first, rest = blueprint_of(options, usage)
+    further = [word for word in rest if _names_a_file(word)]
+    named = [first, *map(Path, further)]
+    return [file for each in named for file in _in_folder(each)], [word for word in rest if word not in further]
+
+
+def _names_a_file(word: str) -> bool:
+    return Path(word).exists() or (word.endswith((".yaml", ".yml")) and "=" not in word)
+
+
+def _in_folder(place: Path) -> list[Path]:
+    """The blueprints in a folder, those below it left out: they are pieces that blueprints are composed of."""
+    if not place.is_dir():
+        return [place]
+    found = sorted(file for file in place.iterdir() if file.suffix in {".yaml", ".yml"} and file.is_file())
+    if not found:
+        raise UsageError(f"{place} holds no blueprint: no .yaml file lies in it")
+    return found
+
+
 def _configured(name: str, folder: Path | None, usage: str) -> Path:
     place = folder or os.environ.get("HYDRA_CONFIG_PATH")
     if not place:

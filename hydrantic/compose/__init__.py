@@ -15,7 +15,7 @@ from hydrantic.compose.options import HYDRA_KEYS, Groups, Repository, Sections
 from hydrantic.compose.overrides import Requests, override_value, read_override
 from hydrantic.document import LIMITS, Document, Limits, Node, measure
 from hydrantic.problems import Problems
-from hydrantic.source import Source
+from hydrantic.source import KeyPath, Source
 
 __all__ = ["HYDRA_KEYS", "Groups", "compose", "override_value", "read_override"]
 
@@ -59,15 +59,16 @@ def compose(
         results = DefaultsList(repository, requests.choices, problems).results()
     root = merge_results(results, repository)
     complete = len(problems) == before
+    removed: dict[KeyPath, Node] = {}
     for change in requests.changes:
         if change.type is OverrideType.DEL and not complete:
             continue  # what it deletes may stand in an option that could not be read
-        root = Editor(change, repository.sections, limits, problems).applied(root)
+        root = Editor(change, repository.sections, limits, problems, removed).applied(root)
     _check_hydra_node(root, problems)
     _check_size(root, limits, problems)
     if collected is None or any(each.code == "limit" for each in problems):
         problems.raise_any()
-    return Document(root, repository.texts, file)
+    return Document(root, repository.texts, file, removed, repository.asked)
 
 
 @contextmanager

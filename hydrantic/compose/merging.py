@@ -14,6 +14,7 @@ from hydrantic.compose.options import END_OF_SECTIONS, OWN, Repository, Sections
 from hydrantic.compose.overrides import Edit
 from hydrantic.document import (
     CODE_KEYS,
+    MISSING,
     Limits,
     Node,
     expanded,
@@ -23,6 +24,7 @@ from hydrantic.document import (
     measure,
     merged,
     placed,
+    remembering,
     with_child,
     without,
 )
@@ -42,6 +44,9 @@ def merge_results(results: Results, repository: Repository) -> Node:
             root = _merged_at(root, option.package, _own_body(repository, paths), repository)
         else:
             root = _merged_at(root, option.package, repository.content(option.config_path or ""), repository)
+    for group, listed in repository.listed.items():
+        if f"{group}/{listed.value}" not in paths:
+            root = _remember(root, path_of(group), listed)
     return _in_order(root, repository.body)
 
 
@@ -77,15 +82,16 @@ def _merge_sections(root: Node, options: list[ResultDefault], chosen: frozenset[
 
 
 def _replaced(root: Node, section: str, repository: Repository) -> Node | None:
+    path, own = path_of(section), repository.own_block(section)
     node: Node | None = root
-    for part in path_of(section):
+    for part in path:
         node = node.child(part) if node is not None else None
-    return repository.own_block(section) or node
+    return node if own is None else merged(node, own, repository.sections.is_component, path)
 
 
 def _remember(root: Node, path: KeyPath, was: Node) -> Node:
     if not path:
-        return dataclasses.replace(root, was=was)
+        return remembering(root, was)
     below = root.child(path[0])
     return root if below is None else with_child(root, path[0], _remember(below, path[1:], was))
 
@@ -100,13 +106,16 @@ class _Refused(Exception):
 
 
 class Editor:
-    """Applies one override to the composed tree."""
+    """Applies one override to the composed tree; `removed` gathers what overrides take out, by its path."""
 
-    def __init__(self, change: Edit, sections: Sections, limits: Limits, problems: Problems) -> None:
+    def __init__(
+        self, change: Edit, sections: Sections, limits: Limits, problems: Problems, removed: dict[KeyPath, Node]
+    ) -> None:
         self._change = change
         self._sections = sections
         self._limits = limits
         self._problems = problems
+        self._removed = removed
 
     def applied(self, root: Node) -> Node:
         """The changed tree; the same tree where the override is refused."""
@@ -145,7 +154,7 @@ class Editor:
             return self._last(node, part, below, new)
         if below is None and self._change.type is OverrideType.DEL:
             self._refuse("override-nothing-to-delete", key=dotted(self._change.path))
-        below = below or Node({}, self._change.source, self._change.source)
+        below = below or Node({}, self._change.source, self._change.source, self._removed.get((*here, part)))
         return with_child(node, part, self._at(below, path[1:], new))
 
     def _container(self, node: Node, path: KeyPath) -> Node:
@@ -169,9 +178,10 @@ class Editor:
         if self._change.type is OverrideType.ADD and written and not is_container:
             self._refuse("override-exists", key=dotted(self._change.path), text=self._change.text)
         if below is None or self._change.replace:
-            return with_child(node, part, dataclasses.replace(new, was=below))
+            return with_child(node, part, dataclasses.replace(new, was=below or self._removed.get(self._change.path)))
         shorthand = self._sections.is_component
-        child = merged(below, new, shorthand, self._change.path) if new.value != "???" else new
+        refines = new.value != MISSING
+        child = merged(below, new, shorthand, self._change.path) if refines else remembering(new, below)
         return with_child(node, part, child)
 
     def _deleted(self, node: Node, part: str | int, below: Node | None) -> Node:
@@ -182,6 +192,7 @@ class Editor:
                 "override-delete-mismatch",
                 key=dotted(self._change.path), value=self._change.value, actual=below.plain(),
             )  # fmt: skip
+        self._removed[self._change.path] = Node(None, self._change.source, was=below)
         return with_child(node, part, None)
 
     def _is_value(self, node: Node) -> bool:

@@ -89,6 +89,8 @@ class Repository(IConfigRepository):
         self.sections = sections
         self.texts: dict[Path, str] = {}
         self.requested: dict[str, Source] = {}
+        self.asked: dict[Path, Source] = {}
+        self.listed: dict[str, Node] = {}
         self.loads: list[str] = []
         self._limits = limits
         self._problems = problems
@@ -241,6 +243,7 @@ class Repository(IConfigRepository):
 
     def _load_file(self, config_path: str, file: Path) -> ConfigResult:
         page = self._read(file)
+        self.asked[file] = self.place_of(config_path)
         if page is None or page.root is None:
             return _result(config_path, self._package(page.text, file) if page is not None else None, [])
         items = self._read_defaults(page.root, config_path.rpartition("/")[0])
@@ -299,6 +302,9 @@ class Repository(IConfigRepository):
             if is_hydra_path(path):
                 self._problems.add("hydra-node", node.source, ("defaults", index), key=path, allowed=HYDRA_KEYS)
                 return None
+        if isinstance(item, GroupDefault) and isinstance(item.value, str) and not item.override:
+            # What the list chooses, for the case that something else is chosen instead.
+            self.listed.setdefault(path.removesuffix(f"/{item.value}"), Node(item.value, node.source))
         return item
 
 

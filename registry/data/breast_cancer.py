@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hydrantic import InMemoryData, Samples, register_data
 
 from .shipped import TableHparams, labelled_samples
@@ -26,6 +28,8 @@ class BreastCancer(InMemoryData[TableHparams]):
     Source: W. Wolberg, O. Mangasarian, N. Street and W. Street, Breast Cancer Wisconsin (Diagnostic), UCI Machine
     Learning Repository, 1993.
     """
+
+    task: ClassVar = "binary"
 
     def load(self) -> Samples:
         """Read the table that scikit-learn ships."""

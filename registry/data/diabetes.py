@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from hydrantic import InMemoryData, Samples, register_data
@@ -17,6 +19,8 @@ class Diabetes(InMemoryData[TableHparams]):
 
     Source: B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Least Angle Regression, 2004, table 1.
     """
+
+    task: ClassVar = "regression"
 
     def load(self) -> Samples:
         """Read the table that scikit-learn ships."""

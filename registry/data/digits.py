@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from hydrantic import InMemoryData, InMemoryDataHparams, Samples, register_data
@@ -18,6 +20,8 @@ class Digits(InMemoryData[InMemoryDataHparams]):
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998
     (its test set, as scikit-learn ships it).
     """
+
+    task: ClassVar = "multiclass"
 
     def load(self) -> Samples:
         """Read the images that scikit-learn ships and scale them from 0..16 to 0..1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import NonNegativeFloat
@@ -42,6 +42,8 @@ class Function(InMemoryData[FunctionHparams]):
     Raises:
         InvalidField: the function does not map each number to one finite number.
     """
+
+    task: ClassVar = "regression"
 
     def load(self) -> Samples:
         """Sample the function."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hydrantic import InMemoryData, Samples, register_data
 
 from .shipped import TableHparams, labelled_samples
@@ -15,6 +17,8 @@ class Iris(InMemoryData[TableHparams]):
 
     Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, 1936, table 1.
     """
+
+    task: ClassVar = "multiclass"
 
     def load(self) -> Samples:
         """Read the table that scikit-learn ships."""

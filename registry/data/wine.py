@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hydrantic import InMemoryData, Samples, register_data
 
 from .shipped import TableHparams, labelled_samples
@@ -20,6 +22,8 @@ class Wine(InMemoryData[TableHparams]):
 
     Source: S. Aeberhard and M. Forina, Wine, UCI Machine Learning Repository, 1992.
     """
+
+    task: ClassVar = "multiclass"
 
     def load(self) -> Samples:
         """Read the table that scikit-learn ships."""

@@ -1,0 +1,389 @@
+"""Where each value of a blueprint came from: who set it, what that replaced, and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from hydrantic.blueprint import WIRINGS, Blueprint, trainer_hparams
+from hydrantic.components import hparams_of
+from hydrantic.document import Document, Node, is_reference
+from hydrantic.errors import HydranticError
+from hydrantic.hparams import AUTO
+from hydrantic.manifest import current
+from hydrantic.plan import GROUPS, Plan
+from hydrantic.planning import DEFAULT_EPOCHS
+from hydrantic.project import Project
+from hydrantic.registries import Entry, reading, registry
+from hydrantic.sections import COMPONENTS, LABELLED, kind_of
+from hydrantic.source import KeyPath, Source, display
+from hydrantic.spec import Fields, Type, fields_of
+
+Field = Mapping[str, Any]
+"""What a field may hold, in the form of `hydrantic.spec`; empty where nothing is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A value that somebody wrote: where, at which path of the document, and the interpolation that it was written as.
+
+    What an override removed has a layer too, at the override.
+    """
+
+    value: Any
+    source: Source
+    path: KeyPath
+    written: str = ""
+
+    @property
+    def removes(self) -> bool:
+        """Whether it took out what was there before."""
+        return self.source.label.startswith("command line: ~")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Where it was written, for a program to read."""
+        source, written = self.source, {"written": self.written} if self.written else {}
+        if source.file is not None:
+            return {
+                "origin": "file",
+                "file": display(source.file),
+                "line": source.line,
+                "column": source.column,
+            } | written
+        label, _, text = source.label.partition(": ")
+        return {"origin": label, "override": text} | written if text else {"origin": label} | written
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value of a complete blueprint: a section, a field, or a part of one.
+
+    `layers` holds what was written for it, the newest first; where `is_set` is false, none of that is left. Those of a
+    component are its name's. `known` is what is known of the field, and `owner` the component or section that has it.
+    """
+
+    path: KeyPath
+    value: Any
+    layers: tuple[Layer, ...] = ()
+    is_set: bool = False
+    known: Field = field(default_factory=dict)
+    owner: str = ""
+    entry: Entry | None = None
+    parts: Mapping[str, Setting] = field(default_factory=dict)
+
+    @property
+    def set_by(self) -> Layer | None:
+        """What was written last, and holds; None where nobody set the value."""
+        return self.layers[0] if self.is_set else None
+
+    @property
+    def replaced(self) -> tuple[Layer, ...]:
+        """What was written before and holds no more, the newest first."""
+        return self.layers[1:] if self.is_set else self.layers
+
+    @property
+    def component(self) -> str | None:
+        """The name of the component that it is, where it is one."""
+        return str(self.value["name"]) if self.entry is not None else None
+
+    @property
+    def is_supplied(self) -> bool:
+        """Whether the data will supply the value."""
+        return bool(self.value == AUTO and _mentions_auto(self.known.get("type")))
+
+    @property
+    def origin(self) -> str:
+        """Who set the value, in words."""
+        if (layer := self.set_by) is not None:
+            return str(layer.source)
+        if self.is_supplied:
+            return "the data"
+        default = f"default of {self.owner}" if self.owner else "default"
+        return "the file's name" if self.path == ("name",) else default
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Who set the value, for a program to read."""
+        if (layer := self.set_by) is not None:
+            return layer.record
+        if self.is_supplied:
+            return {"origin": "data"}
+        default = {"origin": "default"} | ({"of": self.owner} if self.owner else {})
+        return {"origin": "file name"} if self.path == ("name",) else default
+
+    def find(self, path: KeyPath) -> Setting | None:
+        """The part at `path` below, also by a path in the seeds' form."""
+        found: Setting | None = self
+        for index, part in enumerate(path):
+            if found is None:
+                return None
+            below = found.parts.get(str(part))
+            if below is None and index == 1 and part in GROUPS:  # a model may carry what are sections elsewhere
+                return self.find(path[1:])
+            if below is None and found.entry is not None and part in _OLDER_FORM:
+                below = _OLDER_FORM[part](found)
+            found = below
+        return found
+
+    def walk(self) -> Iterator[Setting]:
+        """This and every part of it."""
+        yield self
+        for part in self.parts.values():
+            yield from part.walk()
+
+
+_OLDER_FORM: Final[Mapping[Any, Any]] = {
+    "kwargs": lambda found: found,
+    "module_name": lambda found: found.parts["name"],
+}
+
+
+def settings_of(plan: Plan, project: Project) -> Setting:
+    """Every setting of a planned blueprint; what came from the environment is shown as its reference."""
+    with reading(current(project)):
+        return _Tracer(plan.document).root(plan.resolved())
+
+
+def settings_in(document: Document, project: Project) -> Setting:
+    """Every setting of a composed blueprint as far as it can be told without a plan: values as they were written."""
+    with reading(current(project)):
+        return _Tracer(document).root(document.plain())
+
+
+class _Tracer:
+    """Goes through a blueprint's values, the document they were read from and what is known of their fields at once."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def root(self, values: Mapping[str, Any]) -> Setting:
+        fields = fields_of(Blueprint)
+        parts = {}
+        for name in dict.fromkeys((*fields, *values)):
+            value = values[name] if name in values else fields[name].get("default")
+            parts[name] = self._section(name, value, fields.get(name, {}))
+        return Setting((), dict(values), parts=parts)
+
+    def _section(self, name: str, value: Any, field: Field) -> Setting:
+        path, field = (name,), {**field, "type": _type_of_section(name, field)}
+        if name in COMPONENTS and isinstance(value, dict | str):
+            return self._component(kind_of(name), path, _block(value, field.get("default")), field, "")
+        if name in LABELLED and isinstance(value, dict):
+            each = {"type": field["type"]["dict"][1], "meaning": field.get("meaning", "")}
+            parts = {
+                label: self._component(kind_of(name), (name, label), _block(block, label), each, "")
+                for label, block in value.items()
+            }
+            return replace(self._leaf(path, value, field, ""), parts=parts)
+        return self._setting(path, value, field, "")
+
+    def _component(self, kind: str, path: KeyPath, block: Mapping[str, Any], field: Field, owner: str) -> Setting:
+        name = str(block.get("name"))
+        entry, fields = _looked_up(kind, name)
+        if len(path) <= 2 and (wiring := WIRINGS.get(str(path[0]))) is not None:
+            fields |= {n: f for n, f in fields_of(wiring).items() if n not in fields}
+        parts = {
+            part: self._setting((*path, part), _value(block, part, fields), fields.get(part, {}), name)
+            for part in dict.fromkeys((*fields, *block))
+        }
+        chosen = parts["name"]
+        if path[0] in LABELLED and len(path) == 2 and not chosen.is_set:
+            chosen = self._named_by_its_label(chosen, path)
+        parts["name"] = replace(chosen, owner=owner)  # whoever holds the component has a default for it
+        return Setting(path, dict(block), chosen.layers, chosen.is_set, field, owner, entry, parts)
+
+    def _named_by_its_label(self, name: Setting, path: KeyPath) -> Setting:
+        node = self._document.find(path)
+        if node is None:
+            return name
+        return replace(name, layers=(Layer(name.value, node.place, path), *name.layers), is_set=True)
+
+    def _setting(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
+        type_ = field.get("type")
+        if (kind := _slot(type_, value)) is not None:
+            return self._component(kind, path, _block(value), field, owner)
+        inner = _nested(type_)
+        values: Mapping[Any, Any] = {}
+        if inner is not None and isinstance(value, dict | None):
+            written = value or {}
+            values = {n: _value(written, n, inner) for n in dict.fromkeys((*inner, *written))}
+            inside = str(path[-1])
+        else:
+            values = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+            inside = owner
+        parts = {str(p): self._setting((*path, p), v, _below(type_, p), inside) for p, v in values.items()}
+        return replace(self._leaf(path, value, field, owner), parts=parts)
+
+    def _leaf(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
+        trail = self._trail(path)
+        is_set = len(trail) > len(path)
+        layers = list(self._layers(trail, path))
+        if is_set:
+            layers[0] = replace(layers[0], value=value)
+        return Setting(path, value, tuple(layers), is_set, field, owner)
+
+    def _trail(self, path: KeyPath) -> list[tuple[Node, KeyPath]]:
+        """The nodes on the way to `path`, as far as the document has them, and where they stand in it."""
+        trail: list[tuple[Node, KeyPath]] = [(self._document.root, ())]
+        for part in path:
+            if (found := _step(*trail[-1], part)) is None:
+                break
+            trail.append(found)
+        return trail
+
+    def _layers(self, trail: Sequence[tuple[Node, KeyPath]], path: KeyPath) -> Iterator[Layer]:
+        """What was written at `path`, the newest first; then what stood there in blocks that were replaced whole."""
+        if len(trail) > len(path) > 0:
+            yield from _chain(*trail[-1])
+            for other in _candidates(*trail[-2], path[-1]):
+                if other[1] != trail[-1][1]:
+                    yield from _chain(*other)
+        for length in range(len(path), 0, -1):
+            above, at = trail[length] if length < len(trail) else (None, path[:length])
+            older = self._document.removed.get(at) if above is None else above.was
+            if length < len(path) or above is None:
+                yield from _within(older, at, path[length:])
+
+
+def _within(older: Node | None, at: KeyPath, rest: KeyPath) -> Iterator[Layer]:
+    """What stood below `at` in a node and in those that it replaced."""
+    removal: Layer | None = None
+    while older is not None:
+        layer = Layer(None, older.source, at)
+        removal = layer if layer.removes else removal
+        found: tuple[Node, KeyPath] | None = (older, at)
+        for part in rest:
+            found = None if found is None else _step(*found, part)
+        if found is not None and not layer.removes:
+            if removal is not None:
+                yield removal
+            removal = None
+            yield from _chain(*found) if rest else [Layer(older.plain(), older.source, at)]
+        older = older.was
+
+
+def _step(node: Node, at: KeyPath, part: str | int) -> tuple[Node, KeyPath] | None:
+    """The child of a node at a part of a complete blueprint's path, and its path in the document."""
+    if part == "name" and isinstance(node.value, str):
+        return node, at
+    places = list(_candidates(node, at, part))
+    in_kwargs = [(each, place) for each, place in places if place[-2:-1] == ("kwargs",)]
+    wins = in_kwargs if in_kwargs and in_kwargs[0][0].source.on_command_line else places
+    return wins[0] if wins else None
+
+
+def _candidates(node: Node, at: KeyPath, part: str | int) -> Iterator[tuple[Node, KeyPath]]:
+    """Where a part may stand: by its own key, or as the seeds' form has it."""
+    ways: list[KeyPath] = [(part,), ("kwargs", part), *([("module_name",)] if part == "name" else [])]
+    for way in ways:
+        found: Node | None = node
+        for key in way:
+            found = None if found is None else found.child(key)
+        if found is not None:
+            yield found, (*at, *way)
+
+
+def _chain(node: Node, at: KeyPath) -> Iterator[Layer]:
+    """A node and those that it replaced; an interpolation and its value are one layer."""
+    older: Node | None = node
+    while older is not None:
+        was = older.was
+        if was is not None and was.source == older.source and is_reference(was):
+            yield Layer(was.value, older.source, at, str(was.value))
+            was = was.was
+        else:
+            yield Layer(older.plain(), _place(older), at, str(older.value) if is_reference(older) else "")
+        older = was
+
+
+def _place(node: Node) -> Source:
+    """Where a value was written; of a block below its key, the key says more than the block's first sign."""
+    is_block = isinstance(node.value, dict | list) and node.source.width == 1
+    key = node.key if is_block else None
+    return key if key is not None and key.file == node.source.file else node.source
+
+
+def _type_of_section(name: str, field: Field) -> Type:
+    """What a section may hold, more precisely than the schema of a blueprint says before the registries are asked."""
+    if name in COMPONENTS:
+        return {"slot": kind_of(name), "built": False}
+    if name in LABELLED:
+        return {"dict": ["str", {"slot": kind_of(name), "built": False}]}
+    if name == "trainer":
+        fields = fields_of(trainer_hparams())
+        return {"fields": fields | {"max_epochs": {**fields["max_epochs"], "default": DEFAULT_EPOCHS}}, "title": name}
+    return {"dict": ["str", "any"]} if name == "vars" else field.get("type", "any")
+
+
+def _looked_up(kind: str, name: str) -> tuple[Entry | None, Fields]:
+    """A component and its fields, its name among them; what is wrong with the name is a problem of the blueprint."""
+    fields: Fields = {"name": {"type": {"opaque": f"name of a registered {kind}"}, "meaning": f"Which {kind} it is."}}
+    try:
+        entry = registry(kind).get(name)
+        own = fields_of(hparams_of(entry))
+    except HydranticError:
+        return None, fields
+    return entry, fields | {n: f for n, f in own.items() if kind != "model" or n not in GROUPS}
+
+
+def _block(value: Any, name: Any = None) -> dict[str, Any]:
+    """A component's block with its name and its fields side by side."""
+    if not isinstance(value, dict):
+        return {"name": name if value is None else value}
+    block = {key: each for key, each in value.items() if key not in {"module_name", "kwargs"}}
+    kwargs = value.get("kwargs")
+    return {"name": value.get("module_name", name), **block, **(kwargs if isinstance(kwargs, dict) else {})}
+
+
+def _value(values: Mapping[str, Any], name: str, fields: Fields) -> Any:
+    return values[name] if name in values else fields[name].get("default")
+
+
+def _slot(type_: Type, value: Any) -> str | None:
+    """The kind of the component that a value is, or None where it is none."""
+    if not isinstance(type_, dict):
+        return None
+    form, inner = next(iter(type_.items()))
+    if form == "slot":
+        named = isinstance(value, dict) and not value.keys().isdisjoint({"name", "module_name"})
+        return str(inner) if named or isinstance(value, str) else None
+    if form == "union":
+        chosen = any(isinstance(each, dict) and value in each.get("choice", ()) for each in inner)
+        return None if chosen else next((kind for each in inner if (kind := _slot(each, value))), None)
+    return _slot(inner, value) if form in {"auto", "where"} else None
+
+
+def _nested(type_: Type) -> Fields | None:
+    """The fields of nested settings, or None where a type is none."""
+    if not isinstance(type_, dict):
+        return None
+    if "fields" in type_:
+        fields: Fields = type_["fields"]
+        return fields
+    return next((found for each in type_.get("union", ()) if (found := _nested(each)) is not None), None)
+
+
+def _below(type_: Type, part: str | int) -> Field:
+    """The field at a part of a value of this type; empty where nothing is known of it."""
+    if not isinstance(type_, dict):
+        return {}
+    form, inner = next(iter(type_.items()))
+    if form == "union":
+        return next((found for each in inner if (found := _below(each, part))), {})
+    if form in {"auto", "where"}:
+        return _below(inner, part)
+    if isinstance(part, int):
+        if form == "tuple":
+            return {"type": inner[part]} if part < len(inner) else {}
+        return {"type": inner} if form in {"list", "set", "frozenset", "tuple_of"} else {}
+    if form == "fields":
+        return dict(inner.get(part, {}))
+    return {"type": inner[1]} if form == "dict" else {}
+
+
+def _mentions_auto(type_: Type) -> bool:
+    if not isinstance(type_, dict):
+        return False
+    return "auto" in type_ or any(map(_mentions_auto, type_.get("union", ()))) or _mentions_auto(type_.get("where"))
