@@ -27,7 +27,7 @@ from hydrantic.imports import import_lightning
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.project import ProjectShelf, open_shelf
 from hydrantic.registries import KINDS, PROJECT, BrokenComponent, Entry, entry_points, registry
-from hydrantic.spec import fields_of, is_told, judges_by_type
+from hydrantic.spec import Fields, fields_of, is_told, judges_by_type
 from hydrantic.traits import Traits, traits_of
 
 Name = tuple[str, str]
@@ -44,9 +44,16 @@ def describe_installed(step: Step = lambda done, of: None) -> dict[str, Any]:
     """The part of the manifest that holds the components of installed distributions, hydrantic's own among them."""
     import_lightning()
     names = [(kind, point.name) for kind, plural in KINDS.items() for point in entry_points(plural)]
-    wirings = {section: fields_of(hparams) for section, hparams in WIRINGS.items()}
-    settings = {"trainer": fields_of(trainer_hparams()), "sections": fields_of(Blueprint), "wirings": wirings}
+    settings = {"trainer": fields_of(trainer_hparams()), "sections": sections()}
     return _part(list(dict.fromkeys(names)), _installed, step) | settings
+
+
+def sections() -> Fields:
+    """The sections of a blueprint as fields; `wiring` holds what the blocks of one have beside a component's own."""
+    found = fields_of(Blueprint)
+    for section, hparams in WIRINGS.items():
+        found[section]["wiring"] = fields_of(hparams)
+    return found
 
 
 def describe_project(shelf: ProjectShelf, step: Step = lambda done, of: None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ CODE_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_conve
 """Keys by which Hydra would import and call what a file names; refused wherever they stand."""
 MISSING = "???"
 """OmegaConf's mark of a value that is still to be given: it replaces nothing."""
+REMEMBERED = 100
+"""How many values that it replaced a node is followed through; a file can be written to replace without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def merged(base: Node | None, over: Node, shorthand: Shorthand, path: KeyPath = 
 def remembering(node: Node, was: Node) -> Node:
     """`node` with `was` as the oldest of what it replaced."""
     layers = [node]
-    while (older := layers[-1].was) is not None:
+    while (older := layers[-1].was) is not None and len(layers) < REMEMBERED:
         layers.append(older)
     for layer in reversed(layers):
         was = dataclasses.replace(layer, was=was)

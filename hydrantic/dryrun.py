@@ -130,8 +130,12 @@ def _without_values(tensor: Tensor) -> Tensor:
 
 def stand_ins(model: nn.Module) -> list[nn.Parameter]:
     """Parameters on the CPU of the same shapes and types as a model's, which take no memory."""
-    known = [each for each in model.parameters() if not nn.parameter.is_lazy(each)]
-    return [nn.Parameter(torch.zeros((), dtype=p.dtype).expand(p.shape), p.requires_grad) for p in known]
+    return [each if nn.parameter.is_lazy(each) else _stand_in(each) for each in model.parameters()]
+
+
+def _stand_in(parameter: nn.Parameter) -> nn.Parameter:
+    one = torch.zeros((), dtype=parameter.dtype)
+    return nn.Parameter(one.expand(parameter.shape), parameter.requires_grad)
 
 
 def refuse_without_trainer(error: Exception) -> None:

@@ -61,14 +61,8 @@ class Manifest:
 
     @property
     def sections(self) -> Mapping[str, Mapping[str, Any]]:
-        """The sections of a blueprint as fields, those that hold settings with their own."""
+        """The sections of a blueprint as fields; `wiring` holds what blocks have beside their component's own."""
         fields: Mapping[str, Mapping[str, Any]] = self._parts[-1]["sections"]
-        return fields
-
-    @property
-    def wirings(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-        """The fields that the blocks of a section have beside the component's own, by section."""
-        fields: Mapping[str, Mapping[str, Mapping[str, Any]]] = self._parts[-1]["wirings"]
         return fields
 
     def all(self, kind: str) -> tuple[Description, ...]:
@@ -204,12 +198,22 @@ def cache_folder() -> Path:
 def _kept(key: str) -> Part | None:
     """A part as it was kept; None where it is not there, torn, or something that it depends on has changed."""
     try:
-        said, _, body = (cache_folder() / f"{key}.json").read_bytes().partition(b"\n")
-        part: Part = json.loads(body) if said.decode() == digest(body) else {}
-    except (OSError, ValueError, RuntimeError):
+        part = _read(cache_folder() / f"{key}.json")
+    except RuntimeError:  # there is no home folder
         return None
-    is_whole = "components" in part
-    return part if is_whole and all(digest_of(Path(f)) == d for f, d in part["dependencies"].items()) else None
+    if part is None:
+        return None
+    return part if all(digest_of(Path(f)) == d for f, d in part["dependencies"].items()) else None
+
+
+def _read(file: Path) -> Part | None:
+    """The part in a file, or None where it is not there, torn or something else."""
+    try:
+        said, _, body = file.read_bytes().partition(b"\n")
+        part: Part = json.loads(body) if said.decode() == digest(body) else {}
+    except (OSError, ValueError):
+        return None
+    return part if "components" in part else None
 
 
 def _states(key: str) -> list[Path]:
@@ -223,11 +227,7 @@ def _states(key: str) -> list[Path]:
 
 def _kept_before(key: str) -> Part | None:
     """The last part that was kept of the key's place, although something that it depends on has changed."""
-    for file in reversed(_states(key)):
-        with suppress(OSError, ValueError):
-            part: Part = json.loads(file.read_bytes().partition(b"\n")[2])
-            return part
-    return None
+    return next((part for file in reversed(_states(key)) if (part := _read(file)) is not None), None)
 
 
 def _keep(key: str, part: Part) -> None:

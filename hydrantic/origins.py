@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from hydrantic.blueprint import WIRINGS, Blueprint, trainer_hparams
 from hydrantic.components import hparams_of
-from hydrantic.document import Document, Node, is_reference
+from hydrantic.document import REMEMBERED, Document, Node, is_reference
 from hydrantic.errors import HydranticError
 from hydrantic.hparams import AUTO
 from hydrantic.manifest import current
@@ -46,12 +47,8 @@ class Layer:
         """Where it was written, for a program to read."""
         source, written = self.source, {"written": self.written} if self.written else {}
         if source.file is not None:
-            return {
-                "origin": "file",
-                "file": display(source.file),
-                "line": source.line,
-                "column": source.column,
-            } | written
+            place = {"file": display(source.file), "line": source.line, "column": source.column}
+            return {"origin": "file"} | place | written
         label, _, text = source.label.partition(": ")
         return {"origin": label, "override": text} | written if text else {"origin": label} | written
 
@@ -114,14 +111,14 @@ class Setting:
         return {"origin": "file name"} if self.path == ("name",) else default
 
     def find(self, path: KeyPath) -> Setting | None:
-        """The part at `path` below, also by a path in the seeds' form."""
+        """The part at `path` below, also by a path in one of the seeds' forms."""
         found: Setting | None = self
         for index, part in enumerate(path):
             if found is None:
                 return None
             below = found.parts.get(str(part))
-            if below is None and index == 1 and part in GROUPS:  # a model may carry what are sections elsewhere
-                return self.find(path[1:])
+            if below is None and found.path == ("model",) and index == 1 and part in GROUPS:
+                return self.find(path[1:])  # a model may carry what are sections elsewhere
             if below is None and found.entry is not None and part in _OLDER_FORM:
                 below = _OLDER_FORM[part](found)
             found = below
@@ -219,7 +216,7 @@ class _Tracer:
     def _leaf(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
         trail = self._trail(path)
         is_set = len(trail) > len(path)
-        layers = list(self._layers(trail, path))
+        layers = list(islice(self._layers(trail, path), REMEMBERED))
         if is_set:
             layers[0] = replace(layers[0], value=value)
         return Setting(path, value, tuple(layers), is_set, field, owner)
@@ -240,11 +237,12 @@ class _Tracer:
             for other in _candidates(*trail[-2], path[-1]):
                 if other[1] != trail[-1][1]:
                     yield from _chain(*other)
-        for length in range(len(path), 0, -1):
-            above, at = trail[length] if length < len(trail) else (None, path[:length])
-            older = self._document.removed.get(at) if above is None else above.was
-            if length < len(path) or above is None:
-                yield from _within(older, at, path[length:])
+        for length in range(len(path), len(trail) - 1, -1):
+            for at in _places(trail[-1][1] if length == len(trail) else path[: length - 1], path[length - 1]):
+                yield from _within(self._document.removed.get(at), at, path[length:])
+        for length in range(min(len(trail), len(path)) - 1, 0, -1):
+            above, at = trail[length]
+            yield from _within(above.was, at, path[length:])
 
 
 def _within(older: Node | None, at: KeyPath, rest: KeyPath) -> Iterator[Layer]:
@@ -275,14 +273,19 @@ def _step(node: Node, at: KeyPath, part: str | int) -> tuple[Node, KeyPath] | No
 
 
 def _candidates(node: Node, at: KeyPath, part: str | int) -> Iterator[tuple[Node, KeyPath]]:
-    """Where a part may stand: by its own key, or as the seeds' form has it."""
-    ways: list[KeyPath] = [(part,), ("kwargs", part), *([("module_name",)] if part == "name" else [])]
-    for way in ways:
+    """The children that a part may mean, and their paths."""
+    for place in _places((), part):
         found: Node | None = node
-        for key in way:
+        for key in place:
             found = None if found is None else found.child(key)
         if found is not None:
-            yield found, (*at, *way)
+            yield found, (*at, *place)
+
+
+def _places(above: KeyPath, part: str | int) -> list[KeyPath]:
+    """The paths at which a part may stand below another: by its own key, or as the seeds' form has it."""
+    places: list[KeyPath] = [(*above, part), (*above, "kwargs", part)]
+    return [*places, (*above, "module_name")] if part == "name" else places
 
 
 def _chain(node: Node, at: KeyPath) -> Iterator[Layer]:
@@ -294,8 +297,17 @@ def _chain(node: Node, at: KeyPath) -> Iterator[Layer]:
             yield Layer(was.value, older.source, at, str(was.value))
             was = was.was
         else:
-            yield Layer(older.plain(), _place(older), at, str(older.value) if is_reference(older) else "")
+            yield Layer(_as_written(older), _place(older), at, str(older.value) if is_reference(older) else "")
         older = was
+
+
+def _as_written(node: Node) -> Any:
+    """The value as plain data, with every interpolation in it as it was written: what it gave may be a secret."""
+    if node.was is not None and node.was.source == node.source and is_reference(node.was):
+        return node.was.value
+    if isinstance(node.value, dict):
+        return {key: _as_written(child) for key, child in node.value.items()}
+    return [_as_written(child) for child in node.value] if isinstance(node.value, list) else node.value
 
 
 def _place(node: Node) -> Source:
@@ -319,7 +331,8 @@ def _type_of_section(name: str, field: Field) -> Type:
 
 def _looked_up(kind: str, name: str) -> tuple[Entry | None, Fields]:
     """A component and its fields, its name among them; what is wrong with the name is a problem of the blueprint."""
-    fields: Fields = {"name": {"type": {"opaque": f"name of a registered {kind}"}, "meaning": f"Which {kind} it is."}}
+    noun = "data module" if kind == "data" else kind
+    fields: Fields = {"name": {"type": {"opaque": f"name of a registered {noun}"}, "meaning": f"Which {noun} it is."}}
     try:
         entry = registry(kind).get(name)
         own = fields_of(hparams_of(entry))

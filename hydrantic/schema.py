@@ -79,7 +79,7 @@ def schema_of(components: Iterable[Description], trainer: Fields) -> Schema:
             choices[each.kind].append(_Choice(names, each))
     definitions = dict(DEFINITIONS)
     for kind in KINDS:
-        definitions |= _definitions(kind, choices)
+        definitions |= _definitions(kind, choices[kind])
     sections = {name: _section(name, field, trainer) for name, field in fields_of(Blueprint).items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -136,16 +136,21 @@ class _Choice:
         return self.names[0]
 
     @property
+    def judges(self) -> bool:
+        """Whether its own code judges its fields, which may take what their types do not."""
+        return not self.component.told and is_told(self.component.fields)
+
+    @property
     def fields(self) -> Fields:
         """Its fields, as far as anything but its own code can judge them."""
         fields = self.component.fields
-        if self.component.told or not is_told(fields):
+        if not self.judges:
             return fields
         return {name: {**field, "type": {"opaque": "what its own code allows"}} for name, field in fields.items()}
 
     @property
     def required(self) -> list[str]:
-        return [name for name, field in self.fields.items() if "default" not in field]
+        return [] if self.judges else [name for name, field in self.fields.items() if "default" not in field]
 
     @property
     def groups(self) -> Schema:
@@ -172,14 +177,15 @@ def _in_kwargs(name: str) -> Schema:
     return {"properties": {"kwargs": {"if": _IS_BLOCK, "then": {"required": [name]}}}}
 
 
-def _definitions(kind: str, choices: Mapping[str, list[_Choice]]) -> dict[str, Schema]:
+def _definitions(kind: str, choices: list[_Choice]) -> dict[str, Schema]:
     """What there is to say of the components of a kind, in their section and in the fields of others."""
     wiring = next((fields_of(wiring) for name, wiring in WIRINGS.items() if kind_of(name) == kind), {})
-    own = {name for each in choices[kind] for name in each.fields}
+    own = {name for each in choices for name in each.fields}
     beside = {"properties": {name: False for name in wiring if name not in own}}
-    found = _names(kind, choices[kind]) | {f"{kind}-block": _block(kind, choices[kind])}
-    found |= {f"{kind}={each.name}": _fields(each, wiring) for each in choices[kind]}
-    return found | {needs(kind): _needs(kind, choices[kind]), slot(kind): _chosen(kind) | beside}
+    unwired = beside | {"errorMessage": f"only the block of a section has {' and '.join(wiring)}"} if wiring else {}
+    found = _names(kind, choices) | {f"{kind}-block": _block(kind, choices)}
+    found |= {f"{kind}={each.name}": _fields(each, wiring) for each in choices}
+    return found | {needs(kind): _needs(kind, choices), slot(kind): _chosen(kind) | unwired}
 
 
 def _names(kind: str, choices: list[_Choice]) -> dict[str, Schema]:
@@ -290,6 +296,7 @@ def _trainer(fields: Fields) -> Schema:
 
 def _defaults() -> Schema:
     """The options that a blueprint is composed of, as in Hydra's defaults list."""
+    message = "expected: the name of an option, or one `group: option`"
     options = {"type": ["string", "null", "array"], "items": {"type": "string"}}
     groups = {**COMPONENTS, **LABELLED}
     of_group = {name: {"anyOf": [definition(f"{kind}-name"), options]} for name, kind in groups.items()}
@@ -302,7 +309,6 @@ def _defaults() -> Schema:
         "maxProperties": 1,
         "errorMessage": message,
     }
-    message = "expected: the name of an option, or one `group: option`"
     return {
         "description": "Files and components that this blueprint is composed of, as in Hydra's defaults list.",
         "type": ["array", "null"],

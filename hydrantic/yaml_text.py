@@ -58,6 +58,12 @@ def to_inline_yaml(value: Any) -> str:
     return text.strip().removeprefix("[").removesuffix("]")
 
 
+def shortened(value: Any, width: int = 40) -> str:
+    """The value on one line, cut where it is too long for a table or a message."""
+    text = to_inline_yaml(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 class _OnOneLine(list[Any]):
     """A list that is written on one line with everything in it."""
 

@@ -37,11 +37,17 @@ LAYERS = (
     "model.model", "data",
     # the straight line
     "blueprint", "secrets", "traits", "descriptions", "plan", "planning", "describing", "manifest", "checking",
-    "origins", "showing", "explaining", "build", "footprint", "clashes", "dryrun", "judging", "tracing", "run",
+    "origins", "showing", "explaining", "telling", "build", "footprint", "clashes", "dryrun", "judging", "tracing",
+    "run",
+    # what an editor knows
+    "schema_types", "schema",
+    # what a shell knows
+    "candidates", "vocabulary", "renewal", "outline", "spots", "completion",
     # a new project
     "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold",
     # the command line
-    "cli", "cli.words", "cli.main", "cli.fit", "cli.check", "cli.show", "cli.explain", "cli.list", "cli.describe", "cli.init",
+    "cli", "cli.words", "cli.main", "cli.fit", "cli.check", "cli.show", "cli.explain", "cli.list", "cli.describe",
+    "cli.init", "cli.schema", "cli.shells", "cli.completion",
     "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""

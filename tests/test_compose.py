@@ -26,7 +26,7 @@ from hydrantic.compose import compose
 from hydrantic.document import Document, Limits
 from hydrantic.errors import BlueprintError
 from hydrantic.problems import Problem
-from hydrantic.source import Source
+from hydrantic.source import KeyPath, Source
 
 Write = Callable[[str, str], Path]
 
@@ -226,6 +226,100 @@ def test_options_may_have_defaults_of_their_own(write: Write) -> None:
     write("model/big.yaml", "defaults: [common]\nname: mlp\n")
     file = write("b.yaml", "defaults: [{model: big}]\n")
     assert composed(file)["model"] == {"dropout": 0.1, "name": "mlp"}
+
+
+# What was replaced
+
+
+def replaced(file: Path, path: KeyPath, *overrides: str) -> list[tuple[object, str, int]]:
+    """The value at `path` and those before it, the newest first: value, file or override, line."""
+    document = compose(file, overrides, SHELF)
+    node = document.find(path) or document.removed.get(path)
+    found = []
+    while node is not None:
+        source = node.source
+        found.append((node.plain(), source.file.name if source.file else source.label, source.line))
+        node = node.was
+    return found
+
+
+@pytest.fixture
+def layered(write: Write) -> Path:
+    write("data/csv.yaml", "name: csv\nbatch_size: 128\n")
+    write("data/csv_small.yaml", "defaults: [csv, _self_]\nbatch_size: 64\n")
+    write("experiment/quick.yaml", "# @package _global_\ndata: {batch_size: 16}\n")
+    return write("a.yaml", "defaults:\n  - data: csv_small\n  - _self_\ndata:\n  batch_size: 32\n")
+
+
+def test_a_value_remembers_every_file_and_override_before_it(layered: Path) -> None:
+    path = ("data", "batch_size")
+    assert replaced(layered, path, "+experiment=quick", "data.batch_size=9", "data.batch_size=8") == [
+        (8, "command line: data.batch_size=8", 0), (9, "command line: data.batch_size=9", 0), (16, "quick.yaml", 2),
+        (32, "a.yaml", 5), (64, "csv_small.yaml", 2), (128, "csv.yaml", 2),
+    ]  # fmt: skip
+
+
+def test_another_option_remembers_the_one_in_the_defaults_list(layered: Path, write: Write) -> None:
+    write("data/other.yaml", "name: csv\n")
+    assert replaced(layered, ("data",), "data=other")[1:] == [("csv_small", "a.yaml", 2)]
+
+
+def test_an_experiment_that_chooses_another_option_remembers_the_first(mlp: Path, write: Write) -> None:
+    write("model/small.yaml", "name: mlp\nhidden_dims: [8]\n")
+    file = write("chosen.yaml", "defaults:\n  - model: small\n  - _self_\n")
+    found = replaced(file, ("model",), "+experiment=good_run")
+    assert found[0][0] == {"name": "mlp", "hidden_dims": [512], "dropout": 0.5}
+    assert found[1:] == [("small", "chosen.yaml", 2)]
+
+
+def test_a_choice_remembers_the_blueprints_block_and_what_that_replaced(write: Write) -> None:
+    write("base.yaml", "model: {name: mlp, hidden_dims: [1]}\n")
+    file = write("top.yaml", "defaults: [base, _self_]\nmodel: {hidden_dims: [2]}\n")
+    [chosen, before] = replaced(file, ("model",), "model=cnn")
+    assert (chosen[0], before[0]) == ({"name": "cnn"}, {"name": "mlp", "hidden_dims": [2]})
+    block = compose(file, ["model=cnn"], SHELF).find(("model",))
+    assert block is not None
+    assert block.was is not None
+    dims = block.was.child("hidden_dims")
+    assert dims is not None
+    assert dims.was is not None
+    assert dims.was.plain() == [1]
+
+
+def test_what_an_override_removes_is_remembered(layered: Path) -> None:
+    path, removal = ("data", "batch_size"), (None, "command line: ~data.batch_size", 0)
+    earlier = [(32, "a.yaml", 5), (64, "csv_small.yaml", 2), (128, "csv.yaml", 2)]
+    assert replaced(layered, path, "~data.batch_size") == [removal, *earlier]
+    added = (4, "command line: +data.batch_size=4", 0)
+    assert replaced(layered, path, "~data.batch_size", "+data.batch_size=4") == [added, removal, *earlier]
+
+
+def test_a_block_that_is_removed_and_written_anew_remembers_the_old_one(mlp: Path) -> None:
+    found = replaced(mlp, ("trainer",), "~trainer", "+trainer.max_epochs=1")
+    assert [value for value, _, _ in found] == [{"max_epochs": 1}, None, {"max_epochs": 20}]
+
+
+def test_an_element_of_a_list_remembers_its_value(mlp: Path) -> None:
+    override = "model.hidden_dims.0=64"
+    assert replaced(mlp, ("model", "hidden_dims", 0), override) == [
+        (64, f"command line: {override}", 0), (128, "mlp.yaml", 4),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("override", ["trainer.max_epochs=1", "++trainer.max_epochs=1", "trainer.max_epochs=???"])
+def test_however_a_value_is_replaced_it_is_remembered(mlp: Path, override: str) -> None:
+    [_, before] = replaced(mlp, ("trainer", "max_epochs"), override)
+    assert before == (20, "mlp.yaml", 9)
+
+
+def test_every_file_tells_where_it_was_asked_for(layered: Path) -> None:
+    document = compose(layered, ["+experiment=quick"], SHELF)
+    folder = layered.parent
+    assert {file.relative_to(folder).as_posix(): source for file, source in document.asked.items()} == {
+        "data/csv.yaml": Source(folder / "data/csv_small.yaml", 1, 12, 3),
+        "data/csv_small.yaml": Source(layered, 2, 5),
+        "experiment/quick.yaml": Source.override("+experiment=quick"),
+    }
 
 
 # Value overrides

@@ -11,7 +11,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydrantic.document import Document, Limits, Node, from_plain, measure, merged, placed, without
+from hydrantic.document import (
+    REMEMBERED,
+    Document,
+    Limits,
+    Node,
+    from_plain,
+    measure,
+    merged,
+    placed,
+    remembering,
+    without,
+)
 from hydrantic.errors import BlueprintError
 from hydrantic.problems import Problem
 from hydrantic.reading import parse_yaml, read_document, read_yaml
@@ -75,6 +86,23 @@ def test_an_alias_stands_in_its_own_place_and_its_content_where_it_was_written()
 def test_merge_keys_give_way_to_written_keys() -> None:
     text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n"
     assert parse_yaml(text, FILE).plain()["c"] == {"x": 3, "y": 1, "z": 2}
+
+
+def test_a_merge_key_leaves_what_it_gave_way_to_in_memory() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {x: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n"
+    node = parse_yaml(text, FILE).child("c").child("x")  # type: ignore[union-attr]
+    found = []
+    while node is not None:
+        found.append((node.value, node.source.line))
+        node = node.was
+    assert found == [(3, 5), (1, 1), (2, 2)]
+
+
+def test_many_mappings_may_be_merged() -> None:
+    many = "\n".join(f"a{i}: &a{i} {{k{i}: 1, x: {i}}}" for i in range(9_000))
+    merges = ", ".join(f"*a{i}" for i in range(9_000))
+    root = parse_yaml(f"{many}\nall: {{<<: [{merges}]}}\n", FILE)
+    assert len(root.child("all").value) == 9_001  # type: ignore[union-attr,arg-type]
 
 
 def test_core_tags_are_honoured() -> None:
@@ -210,6 +238,20 @@ def test_a_merge_remembers_what_it_replaced() -> None:
     assert changed is not None
     assert changed.was is not None
     assert changed.was.value == 1
+
+
+def test_what_a_node_replaced_is_remembered_to_a_limit() -> None:
+    node, oldest = from_plain("new"), from_plain("old")
+    for _ in range(3):
+        node = remembering(from_plain("newer"), node)
+    assert [each.value for each in _was(remembering(node, oldest))] == ["newer", "newer", "newer", "new", "old"]
+    for _ in range(2 * REMEMBERED):
+        node = remembering(from_plain("newer"), node)
+    assert len(_was(remembering(node, oldest))) == REMEMBERED + 1
+
+
+def _was(node: Node | None) -> list[Node]:
+    return [] if node is None else [node, *_was(node.was)]
 
 
 def test_a_missing_mark_replaces_nothing() -> None:

@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 
 from hydrantic.document import Document, Limits, from_plain
 from hydrantic.errors import BlueprintError
-from hydrantic.interpolation import Resolved, escaped, resolve
+from hydrantic.interpolation import Resolved, escaped, references, resolve
 from hydrantic.problems import Problem
 from hydrantic.reading import parse_yaml
-from hydrantic.source import KeyPath, Source
+from hydrantic.source import KeyPath, Source, dotted
 
 FILE = Path("b.yaml")
 ENVIRONMENT = {"TOKEN": "s3cret'${x}\\", "RATE": "1e-3", "WHERE": "b"}
@@ -77,6 +77,26 @@ def test_a_resolved_value_stands_where_its_reference_stands() -> None:
     document = resolved("a: {b: 1}\nc: ${a}\n").document
     assert document.source(("c",)) == Source(FILE, 2, 4, 4)
     assert document.source(("c", "b")) == Source(FILE, 1, 8, 1)
+
+
+def test_a_resolved_value_remembers_how_it_was_written() -> None:
+    node = resolved("a: 1\nb: ${a}\n").document.find(("b",))
+    assert node is not None
+    assert node.was is not None
+    assert (node.value, node.was.value, node.was.source) == (1, "${a}", node.source)
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("${a.b}", ["a.b"]), ("x${a.c[1]}y${k}", ["a.c.1", "k"]), ("${a.${k}}", ["k", "a.b"]), ("${.k}", ["v.k"]),
+        ("${..k}", ["k"]), ("${...k}", []), ("${oc.select:a.b,7}", ["a.b"]), ("${oc.dict.keys:a}", ["a"]),
+        ("${oc.env:TOKEN,${k}}", ["k"]), ("${oc.decode:${k}}", ["k"]), ("plain", []), ("${", []), ("${a", []),
+    ],
+)  # fmt: skip
+def test_the_references_of_a_text_are_paths(text: str, paths: list[str]) -> None:
+    root = parse_yaml("a: {b: 1, c: [5, 6]}\nk: b\nv: {w: x}\n", FILE)
+    assert [dotted(path) for path in references(text, ("v", "w"), root)] == paths
 
 
 def test_a_record_keeps_the_reference_to_the_environment() -> None:

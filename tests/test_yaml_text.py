@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hydrantic.document import CODE_KEYS, Document
 from hydrantic.interpolation import escaped, resolve
 from hydrantic.reading import parse_yaml
-from hydrantic.yaml_text import to_yaml
+from hydrantic.source import KeyPath
+from hydrantic.yaml_text import to_commented_yaml, to_inline_yaml, to_yaml
 
 FILE = Path("/nowhere/record.yaml")
 
@@ -125,3 +126,66 @@ def test_text_of_several_lines_is_written_as_such() -> None:
 def test_the_same_object_twice_is_written_twice() -> None:
     shared = {"x": 1}
     assert to_yaml({"a": shared, "b": shared}) == "a:\n  x: 1\nb:\n  x: 1\n"
+
+
+def _paths(value: Any, path: KeyPath = ()) -> list[KeyPath]:
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(each for part, inner in parts for each in _paths(inner, (*path, part)))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data, texts)
+def test_comments_change_nothing(value: dict[str, Any], comment: str) -> None:
+    text = to_commented_yaml(value, dict.fromkeys(_paths(value), f"{comment} # {comment}"))
+    assert _same(_read(text), value)
+
+
+def test_a_comment_stands_at_the_end_of_its_value() -> None:
+    value = {
+        "a": 1, "text": "two\nlines\n", "l": [1, 2], "d": {"e": None, "f": {}}, "b": [{"c": 1}, [1, [2]]],
+        "far away from all the others, and longer than that": 3,
+    }  # fmt: skip
+    comments = {path: f"at\n{'.'.join(map(str, path))}" for path in _paths(value)} | {("a",): "\x07"}
+    assert (
+        to_commented_yaml(value, comments)
+        == """\
+a: 1       # ?
+text: |    # at text
+  two
+  lines
+l: [1, 2]  # at l
+d:
+  e: null  # at d.e
+  f: {}    # at d.f
+b:
+  - c: 1   # at b.0.c
+  - - 1    # at b.1.0
+    - [2]  # at b.1.1
+far away from all the others, and longer than that: 3  # at far away from all the others, and longer than that
+"""
+    )
+
+
+def test_a_comment_on_long_text_stands_behind_its_last_line() -> None:
+    lines = to_commented_yaml({"long": "word " * 30}, {("long",): "here"}).splitlines()
+    assert lines[0].endswith(" word")
+    assert lines[1] == "  word word word word word word word '  # here"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"), (True, "true"), (1e-5, "1.0e-05"), ("a: b", "'a: b'"), ("", "''"), ("[", "'['"), ({}, "{}"),
+        ([1, [2]], "[1, [2]]"), ({"a": {"b": [1, {"c": "x, y"}]}}, "{a: {b: [1, {c: 'x, y'}]}}"),
+        ("two\nlines", '"two\\nlines"'), ("word " * 60, f"'{'word ' * 60}'"),
+    ],
+)  # fmt: skip
+def test_a_value_can_stand_on_one_line(value: Any, text: str) -> None:
+    assert to_inline_yaml(value) == text
+
+
+@given((scalars | data).filter(lambda value: "${" not in str(value)))
+def test_a_value_on_one_line_reads_back(value: Any) -> None:
+    text = to_inline_yaml(value)
+    assert "\n" not in text
+    assert _same(_read(f"value: {text}\n"), {"value": value})

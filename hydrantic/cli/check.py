@@ -78,9 +78,11 @@ def _checked(blueprint: Path, overrides: Sequence[str], project: Project, option
 
 def _traced(blueprint: Path, overrides: Sequence[str], project: Project) -> Trace:
     from hydrantic.checking import prepare
-    from hydrantic.tracing import trace
 
-    return trace(prepare(blueprint, overrides, project=project))
+    plan = prepare(blueprint, overrides, project=project)
+    from hydrantic.tracing import trace  # not before: `prepare` imports Lightning the quick way
+
+    return trace(plan)
 
 
 def _with_progress(blueprints: Sequence[Path]) -> Iterable[Path]:

@@ -43,9 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hydrantic.explaining import explain
     from hydrantic.project import Project
     from hydrantic.showing import to_json
+    from hydrantic.telling import tell
 
     explanation = explain(blueprint, key, overrides, project=Project.find(explicit=options.project))
-    print(to_json(explanation.to_plain()) if options.json else explanation)
+    print(to_json(explanation.to_plain()) if options.json else tell(explanation))
     if not explanation.problems:
         return 0
     print(_problems(explanation, blueprint, overrides), file=sys.stderr)

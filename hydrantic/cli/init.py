@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,36 +43,62 @@ def parser() -> ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
     options = parser().parse_args(argv)
-    if options.folder is not None and options.project is not None:
-        raise UsageError("DIR and --project both name the project's folder; give one of them")
     if options.target is not None and options.data is None:
         raise UsageError("--target names a column of a table: hydrantic init --data FILE.csv --target NAME")
-    folder = options.folder or options.project or Path()
-    from hydrantic.scaffold import scaffolded
-
+    folder = _folder_of(options)
     _warn_of_project_around(folder)
-    if options.data is None:
-        with scaffolded(folder) as scaffold:
-            pass
-    else:
-        with _word_after(PATIENCE, options.data):
-            scaffold = _with_table(folder, options.data, options.target)
-    # The schema of the project is written here, once there is `hydrantic.schema`.
+    scaffold = _example(folder) if options.data is None else _with_table(folder, options.data, options.target)
     print(_told(folder, scaffold))
     return 0
 
 
+def _folder_of(options: Namespace) -> Path:
+    if options.folder is not None and options.project is not None:
+        raise UsageError("DIR and --project both name the project's folder; give one of them")
+    folder: Path = options.folder or options.project or Path()
+    try:
+        folder.is_dir()
+    except OSError as error:
+        raise UsageError(f"{folder} can be no folder: {error.strerror}") from error
+    return folder
+
+
+def _example(folder: Path) -> Scaffold:
+    from hydrantic.scaffold import scaffolded
+
+    with scaffolded(folder) as scaffold:
+        _write_schema(folder)
+    return scaffold
+
+
 def _with_table(folder: Path, file: Path, target: str | None) -> Scaffold:
     from hydrantic.checking import check
+    from hydrantic.errors import BlueprintError
     from hydrantic.project import Project
     from hydrantic.scaffold import scaffolded
     from hydrantic.scaffold.tables import read_table
+    from hydrantic.source import display
 
-    table = read_table(file, target)
+    with _word_after(PATIENCE, file):
+        table = read_table(file, target)
     with scaffolded(folder, table) as scaffold:
-        check(scaffold.blueprint, project=Project(folder.resolve()))
+        try:
+            check(scaffold.blueprint, project=Project(folder.resolve()))
+        except BlueprintError as error:  # a column called ???
+            raise UsageError(f"no blueprint can be written for {display(file)}: {error}") from error
+        _write_schema(folder)
     print(_found(table))
+    _warn_of_header(table)
     return scaffold
+
+
+def _write_schema(folder: Path) -> None:
+    """Let an editor know the project's components."""
+    from hydrantic.manifest import current
+    from hydrantic.project import Project
+    from hydrantic.schema import FILE, write_schema
+
+    write_schema(current(Project(folder.resolve())), folder / FILE)
 
 
 def _warn_of_project_around(folder: Path) -> None:
@@ -89,7 +115,7 @@ def _warn_of_project_around(folder: Path) -> None:
 
 
 @contextmanager
-def _word_after(seconds: float, file: Path) -> Iterator[None]:
+def _word_after(seconds: float, file: Path) -> Iterator[threading.Thread]:
     """Say what takes so long, if it does."""
     size = file.stat().st_size / 1e6 if file.is_file() else 0
     text = f"reading {file.name}{f' ({size:.0f} MB)' if size >= 1 else ''} ..."
@@ -97,7 +123,7 @@ def _word_after(seconds: float, file: Path) -> Iterator[None]:
     told.daemon = True
     told.start()
     try:
-        yield
+        yield told
     finally:
         told.cancel()
 
@@ -110,25 +136,46 @@ def _found(table: Table) -> str:
 
     choice = table.choice
     survey = choice.table
-    lines = [f"{display(survey.file)}: {survey.rows} rows, {len(survey.columns)} columns"]
+    how = ", the last column (--target NAME chooses another)" if choice.is_default_target else ""
+    columns, values = len(choice.features), table.facts.in_features or 0
+    inputs = _counted(columns, "column") + (f", {values} values with one for each category" if values > columns else "")
+    parts = [
+        ("target", f"{shown(choice.target)}{how}"),
+        ("task", "regression" if table.is_regression else f"classification into {said_of_task(table)}"),
+        ("inputs", inputs),
+        ("id", shown(choice.id) if choice.id is not None else ""),
+        ("missing", _missing(table)),
+        *(("left out", f"{shown(name)}: it {reason}") for name, reason in list(choice.left_out.items())[:8]),
+        ("left out", f"{len(choice.left_out) - 8} more" if len(choice.left_out) > 8 else ""),
+    ]
+    head = f"{display(survey.file)}: {_counted(survey.rows, 'row')}, {_counted(len(survey.columns), 'column')}"
+    return "\n".join([head, *(f"  {part:<8}  {said}" for part, said in parts if said)])
+
+
+def _missing(table: Table) -> str:
+    choice = table.choice
+    used = {*choice.features, choice.target}
+    count = sum(each.missing for each in choice.table.columns if each.name in used)
+    ways = {"drop": f"such rows are dropped, {table.rows} are left", "mean": "a column's mean stands in"}
+    return f"{_counted(count, 'value')}; {ways[choice.missing]}" if choice.missing in ways else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _warn_of_header(table: Table) -> None:
+    from hydrantic.scaffold.survey import shown
+    from hydrantic.source import display
+
+    survey = table.choice.table
     if survey.header_is_data:
         names = ", ".join(shown(name) for name in survey.names[:4])
-        lines.append(f"  warning   the first line looks like data, not like names ({names}); add a line with names")
-    how = ", the last column (--target NAME chooses another)" if choice.is_default_target else ""
-    lines.append(f"  target    {shown(choice.target)}{how}")
-    lines.append(f"  task      {table.facts.task}: {said_of_task(table)}")
-    lines.append(f"  inputs    {len(choice.features)} columns, which become {table.facts.in_features} values")
-    if choice.id is not None:
-        lines.append(f"  id        {shown(choice.id)}")
-    missing = sum(survey.column(name).missing for name in (*choice.features, choice.target))
-    ways = {"drop": f"such rows are dropped, {table.rows} are left", "mean": "a column's mean stands in"}
-    if choice.missing in ways:
-        lines.append(f"  missing   {missing} values; {ways[choice.missing]}")
-    for name, reason in list(choice.left_out.items())[:8]:
-        lines.append(f"  left out  {shown(name)}: it {reason}")
-    if len(choice.left_out) > 8:
-        lines.append(f"  left out  {len(choice.left_out) - 8} more")
-    return "\n".join(lines)
+        print(
+            f"warning: the first line of {display(survey.file)} looks like data, not like names ({names}); if so, put "
+            "a line with the columns' names above it and start anew",
+            file=sys.stderr,
+        )
 
 
 def _told(folder: Path, scaffold: Scaffold) -> str:

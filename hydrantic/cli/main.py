@@ -14,7 +14,9 @@ VERBS: Final = {
     "explain": "tell what one value is, who set it, and what it may be",
     "list": "name the components there are",
     "describe": "tell what a component is, and its fields",
+    "schema": "write what an editor needs to complete blueprints",
     "init": "write a new project, or a blueprint for a table",
+    "completion": "print the script by which your shell completes all of this",
 }
 """Every verb with what it does; `hydrantic.cli.<verb>` holds its `main`."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from hydrantic.errors import UsageError
 from hydrantic.source import display
@@ -78,5 +79,6 @@ def _take_away(files: list[Path], folders: list[Path]) -> None:
         with suppress(OSError):
             file.unlink()
     for folder in reversed(folders):
+        rmtree(folder / "__pycache__", ignore_errors=True)
         with suppress(OSError):  # something else was put there
             folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,8 +58,10 @@ class Column:
     marks: Marks
     present: int = 0
     """Number of values that are there."""
-    missing: int = 0
+    absent: int = 0
     """Number of values that are not."""
+    strays: int = 0
+    """Number of values that are no numbers, where these are few different ones."""
     spaced: set[str] = field(default_factory=set)
     """Marks of missing values with spaces around them."""
     odd: set[str] = field(default_factory=set)
@@ -94,7 +97,7 @@ class Column:
     @property
     def is_id(self) -> bool:
         """Whether it obviously names the rows: different in each, and called so or a code such as `p017`."""
-        if self.missing or not self.is_unique or self.kind not in {"text", "number"}:
+        if self.absent or not self.is_unique or self.kind not in {"text", "number"}:
             return False
         if self.is_named_id:
             return self.kind == "text" or all(each.isdigit() for each in self._seen)
@@ -112,6 +115,11 @@ class Column:
         return found if all(each.lower() in PLACEHOLDERS for each in found) else frozenset()
 
     @property
+    def missing(self) -> int:
+        """Number of missing values, placeholders among them."""
+        return self.absent + (self.strays if self.placeholders else 0)
+
+    @property
     def example(self) -> str:
         """One of its odd values."""
         return min(self.odd, default="")
@@ -126,13 +134,15 @@ class Column:
             gone = sum(cells.count(each) for each in absent)
             self.spaced |= {each for each in absent if each.strip() and each not in self.marks.missing}
             values -= self.marks.missing | {""}
-        self.missing += gone
+        self.absent += gone
         self.present += len(cells) - gone
-        self._judge(values)
+        self._judge(values, cells)
         self._remember(values, len(cells) - gone)
 
-    def _judge(self, values: set[str]) -> None:
+    def _judge(self, values: set[str], cells: Sequence[str]) -> None:
         odd = set() if are_numbers(values) else {each for each in values if not are_numbers([each])}
+        if 0 < len(odd) <= len(PLACEHOLDERS):
+            self.strays += sum(each.strip() in odd for each in cells)
         self.has_numbers = self.has_numbers or len(odd) < len(values)
         if len(self.odd) <= self.marks.categories:
             # The odd ones out tell more than the many: a date column with one text in it is none.
@@ -178,7 +188,7 @@ def survey(file: Path, marks: Marks) -> Survey:
     Raises:
         UsageError: the file is missing, empty, no CSV file in UTF-8, without rows or ragged, or has but one column.
     """
-    _refuse_other_files(file)
+    refuse_other_files(file)
     try:
         separator = find_separator(file)
         header = _header(file, separator)
@@ -284,7 +294,14 @@ def _refuse_ragged(file: Path, line: int, values: int, width: int) -> NoReturn:
     raise UsageError(f"{display(file)}: line {line} has {has}, but the header has {width} columns")
 
 
-def _refuse_other_files(file: Path) -> None:
+def refuse_other_files(file: Path) -> None:
+    """Refuse what is obviously no CSV file, without reading more than its beginning.
+
+    Raises:
+        UsageError: there is no such file, or it is empty, a folder, or something else than text in UTF-8.
+    """
+    if not _is_text(str(file.absolute())):
+        raise UsageError(f"--data {os.fsencode(file)!r}: the path is no text in UTF-8; rename the file")
     if file.is_dir():
         raise UsageError(f"--data {display(file)}: it is a folder; name a CSV file in it")
     if not file.is_file():
@@ -301,6 +318,16 @@ def _refuse_other_files(file: Path) -> None:
             raise UsageError(f"{display(file)} is no CSV file in UTF-8: it is {what}")
     if b"\0" in start:
         raise UsageError(f"{display(file)} is no CSV file: it is no text")
+    if b"\r" in start and b"\n" not in start:
+        raise UsageError(f"{display(file)} ends its lines with a lone carriage return; save it with Unix line ends")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _near(file: Path) -> str:

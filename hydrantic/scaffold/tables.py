@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from hydrantic.components import Component, choose
 from hydrantic.errors import InvalidField, UsageError
 from hydrantic.facts import Facts
-from hydrantic.scaffold.survey import Column, Marks, Survey, shown, survey
+from hydrantic.scaffold.survey import Column, Marks, Survey, refuse_other_files, shown, survey
 from hydrantic.scaffold.texts import IN_UNITS_MODEL, SCHEMA_LINE, TABLE_DATA
 from hydrantic.source import display
 from hydrantic.suggestions import did_you_mean
@@ -99,6 +99,7 @@ def read_table(file: Path, target: str | None) -> Table:
     Raises:
         UsageError: the file cannot be read, or nothing can be predicted from it; the message says what to do.
     """
+    refuse_other_files(file)
     defaults = choose("data", {"name": TABLE_DATA, "path": str(file.absolute()), "target": ""}).hparams
     marks = Marks(frozenset(defaults["missing_values"]), defaults["max_categories"])
     choice = choose_columns(survey(file, marks), target, defaults["missing_values"])
@@ -111,14 +112,23 @@ def _confirmed(choice: Choice, component: Component[Any], separator: str) -> Tab
         data = component.build()
         facts = data.facts()
         targets = data.samples.targets[data.indices[0]].double()
+        finite = data.samples.inputs.isfinite().all(0).tolist()
     except InvalidField as error:
-        raise UsageError(f"{display(choice.table.file)}: {error.message}") from error
+        raise UsageError(_refused(choice.table.file, error.message)) from error
     except (MemoryError, RuntimeError) as error:  # torch's way to say that a table is too large
         raise UsageError(f"{display(choice.table.file)} cannot be read: {error}") from error
+    if not all(finite):
+        name = shown((facts.feature_names or ())[finite.index(False)])
+        raise UsageError(f"{display(choice.table.file)}: column '{name}' holds numbers too large for 32-bit floats")
     table = Table(choice, facts, float(targets.mean()), float(targets.std()), separator)
     if table.rows < FEWEST_ROWS:
         raise UsageError(f"{display(choice.table.file)}: {_too_few(table.rows, choice)}")
     return table
+
+
+def _refused(file: Path, message: str) -> str:
+    said = message.replace(str(file.absolute()), display(file))
+    return said if said.startswith(display(file)) else f"{display(file)}: {said}"
 
 
 def _too_few(rows: int, choice: Choice) -> str:
@@ -152,8 +162,7 @@ def choose_columns(table: Survey, target: str | None, marks: Sequence[str]) -> C
     _refuse_target(table, predicted, is_default=target is None)
     others = [each for each in table.columns if each is not predicted]
     named = next((each.name for each in others if each.is_id), None)
-    drops = predicted.missing > 0
-    reasons = {each.name: _reason(each, table, drops=drops) for each in others if each.name != named}
+    reasons = {each.name: _reason(each, table, drops=predicted.missing > 0) for each in others if each.name != named}
     left_out = {name: reason for name, reason in reasons.items() if reason}
     inputs = [each for each in others if each.name != named and each.name not in left_out]
     if not inputs:
@@ -167,13 +176,9 @@ def choose_columns(table: Survey, target: str | None, marks: Sequence[str]) -> C
         id=named,
         left_out=left_out,
         categorical=tuple(each.name for each in used if each.kind == "mixed" and not each.placeholders),
-        missing="drop" if _lacks(predicted) else "mean" if any(map(_lacks, inputs)) else "error",
+        missing="drop" if predicted.missing else "mean" if any(each.missing for each in inputs) else "error",
         missing_values=_marks(used, marks),
     )
-
-
-def _lacks(column: Column) -> bool:
-    return column.missing > 0 or bool(column.placeholders)
 
 
 def _marks(columns: Sequence[Column], usual: Sequence[str]) -> tuple[str, ...] | None:
@@ -185,13 +190,19 @@ def _refuse_decimal_commas(table: Survey) -> None:
     column = next((each for each in table.columns if each.kind == "decimal comma"), None)
     if column is None:
         return
-    file, to = table.file.name, f"{table.file.stem}-points.csv"
-    code = f"import polars; polars.read_csv({file!r}, separator={table.separator!r}, decimal_comma=True)"
     raise UsageError(
         f"{display(table.file)}: column '{shown(column.name)}' holds numbers with a comma, such as {column.example}; "
-        f"hydrantic reads a decimal point. In the file's folder, this writes them with points to {to}:\n"
-        f'  python -c "{code}.write_csv({to!r})"'
+        f"write them with a decimal point and nothing between thousands{_with_points(table, column)}"
     )
+
+
+def _with_points(table: Survey, column: Column) -> str:
+    """The command that writes a table without thousands anew."""
+    if any("." in each for each in column.odd):
+        return ""
+    file, to = table.file.name, f"{table.file.stem}-points.csv"
+    code = f"import polars; polars.read_csv({file!r}, separator={table.separator!r}, decimal_comma=True)"
+    return f'. In the file\'s folder, this does so:\n  python -c "{code}.write_csv({to!r})"'
 
 
 def _refuse_target(table: Survey, column: Column, *, is_default: bool) -> None:
@@ -255,7 +266,7 @@ def blueprint_of(table: Table, folder: Path, command: str) -> str:
         SCHEMA_LINE,
         f"# Written by hydrantic init for {name}. Try it, then change it:\n",
         f"#   {command} optimizer.lr=1e-3 trainer.max_epochs=20\n",
-        to_yaml({"description": f"{shown(table.choice.target)}, predicted from the other columns of {name}"}),
+        to_yaml({"description": _literal(f"{shown(table.choice.target)}, predicted from other columns of {name}")}),
         "seed: 42                          # the same blueprint and seed give the same numbers\n\n",
         _data(table, folder), "\n", _model(table), "\n", _scores(table), "\n", _training(table),
     ]  # fmt: skip
@@ -375,7 +386,13 @@ _SCORES: Final = {
 }  # fmt: skip
 
 
+_ABSOLUTE: Final = "loss: l1                          # absolute: squares of such numbers exceed 32-bit floats\n"
+_TOO_LARGE_TO_SQUARE: Final = 1e8
+
+
 def _scores(table: Table) -> str:
+    if table.is_regression and table.std > _TOO_LARGE_TO_SQUARE:
+        return _ABSOLUTE + _SCORES["regression"].partition("\n")[2]
     return _SCORES[str(table.facts.task)]
 
 

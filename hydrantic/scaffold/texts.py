@@ -177,7 +177,6 @@ from pathlib import Path
 
 import hydrantic
 import pytest
-from hydrantic.checking import check
 
 PROJECT = Path(__file__).parent.parent
 BLUEPRINTS = sorted((PROJECT / "blueprints").glob("*.yaml"))
@@ -190,7 +189,7 @@ each_blueprint = pytest.mark.parametrize(
 @each_blueprint
 def test_a_blueprint_has_no_problems(blueprint, monkeypatch):
     monkeypatch.chdir(PROJECT)
-    check(blueprint)  # raises a BlueprintError that lists all problems
+    hydrantic.check(blueprint)  # raises a BlueprintError that lists all problems
 
 
 @each_blueprint

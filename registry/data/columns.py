@@ -18,6 +18,7 @@ Kind: TypeAlias = Literal["number", "truth", "category"]
 
 TRUTHS = ("false", "true")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}( .*)?")
+_LARGEST = torch.finfo(torch.float32).max
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
@@ -126,11 +127,11 @@ def _refuse_mixture(table: TextTable, name: str, field: str) -> None:
 
 
 def _as_numbers(text: Any) -> Any:
-    """The series as finite numbers, null where it holds something else."""
+    """The series as numbers that a float32 can hold, null where it holds something else."""
     import polars
 
     numbers = text.cast(polars.Float64, strict=False)
-    return numbers.set(~numbers.is_finite(), None)
+    return numbers.set(~(numbers.abs() <= _LARGEST), None)
 
 
 def _numbers(table: TextTable, name: str) -> Tensor:

@@ -113,8 +113,8 @@ class Csv(InMemoryData[CsvHparams]):
     def _without_missing(self, table: TextTable, features: Sequence[str], targets: Sequence[str]) -> TextTable:
         frame, how = table.frame, self.thparams.missing
         for name in [] if how == "drop" else targets if how == "mean" else [*features, *targets]:
-            rows = frame.filter(frame[name].is_null())[ROW]
-            if len(rows):
+            if frame[name].null_count():
+                rows = frame.filter(frame[name].is_null())[ROW]
                 field = "target" if name in targets else "missing"
                 ways = "missing: drop leaves such rows out" + ("" if field == "target" else ", missing: mean fills in")
                 shown = table.lines(rows[:3]) + (", ..." if len(rows) > 3 else "")
@@ -237,12 +237,11 @@ def _samples(table: TextTable, inputs: Sequence[Column], target: Target, *, labe
 
 
 def _refuse_unknown(table: TextTable, field: str, names: Sequence[str]) -> None:
-    for name in names:
-        if name in table.columns:
-            continue
-        near = get_close_matches(name, table.columns, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(table.columns)}"
-        other = next((mark for mark in ";\t|" if len(table.columns) == 1 and mark in table.columns[0]), None)
+    columns = table.columns
+    for name in sorted(set(names).difference(columns), key=list(names).index):
+        near = get_close_matches(name, columns, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(columns)}"
+        other = next((mark for mark in ";\t|" if len(columns) == 1 and mark in columns[0]), None)
         if other is not None:
             hint = f"its values seem to be separated by {other!r}, so set separator: {other!r}"
         raise InvalidField(field, f"{table.path.name} has no column '{name}'; {hint}")

@@ -305,3 +305,15 @@ def test_a_category_that_training_did_not_have_is_refused(table: Table) -> None:
 
 def test_the_shipped_table_is_what_its_generator_writes() -> None:
     assert make_tabular.TABLE.read_text("utf-8") == make_tabular.table()
+
+
+def test_a_number_beyond_what_the_network_computes_with_is_refused(table: Table) -> None:
+    rows = "".join(f"{i},{i % 2}\n" for i in range(20))
+    with pytest.raises(InvalidField, match=r"column 'x' holds numbers, but also '1e300' \(line 22\)"):
+        table(f"x,y\n{rows}1e300,1\n").facts()
+
+
+def test_a_wide_table_keeps_every_column(table: Table) -> None:
+    header = ",".join(f"x{i}" for i in range(2000))
+    rows = "".join(",".join(["1", "2"] * 1000) + f",{i % 2}\n" for i in range(10))
+    assert table(f"{header},y\n{rows}").facts().in_features == 2000
