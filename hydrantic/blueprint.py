@@ -116,8 +116,3 @@ def _derived_from_the_trainer() -> type[Hparams]:
     from lightning.pytorch import Trainer
 
     return derive_hparams(Trainer, leave=frozenset(ELSEWHERE), translate=lambda _: None)
-
-
-def section_names() -> tuple[str, ...]:
-    """The names of a blueprint's sections."""
-    return tuple(Blueprint.model_fields)

@@ -16,7 +16,8 @@ __all__ = ["AUTO", "Auto", "AutoField", "Hparam", "Hparams", "ValidationError"]
 T = TypeVar("T")
 
 _STRICT_LEAVES = frozenset({"int", "float", "bool", "str"})
-_NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
+# The keys of a YAML mapping are text, also where they are numbers.
+_LEFT_ALONE = frozenset({"default", "expected", "keys_schema", "metadata", "serialization"})
 
 RESERVED: Final = frozenset({"get", "items", "keys", "values", "from_config", "from_dict", "from_yaml", "to_plain"})
 """What every `Hparams` has as a method, so that no field can be called so."""
@@ -34,7 +35,7 @@ def _make_leaves_strict(schema: Any) -> None:
     for key, part in schema.items():
         if key == "fields" and isinstance(part, dict):  # by name, and a field may have any name
             _make_leaves_strict(list(part.values()))
-        elif key not in _NOT_SCHEMAS:
+        elif key not in _LEFT_ALONE:
             _make_leaves_strict(part)
 
 

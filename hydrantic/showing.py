@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydrantic.origins import Layer, Setting
+from hydrantic.explaining.origins import Layer, Setting
 from hydrantic.source import KeyPath, display, dotted
 from hydrantic.yaml_text import to_commented_yaml
 

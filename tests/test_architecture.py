@@ -36,13 +36,16 @@ LAYERS = (
     "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
     "model.model", "data",
     # the straight line
-    "blueprint", "secrets", "traits", "descriptions", "plan", "planning", "describing", "manifest", "checking",
-    "origins", "showing", "explaining", "telling", "build", "footprint", "clashes", "dryrun", "judging", "tracing",
-    "run",
-    # what an editor knows
-    "schema_types", "schema",
-    # what a shell knows
-    "candidates", "vocabulary", "renewal", "outline", "spots", "completion",
+    "blueprint", "secrets", "traits", "plan", "planning",
+    # what is known of components without importing them
+    "manifest.descriptions", "manifest.describing", "manifest", "manifest.renewal",
+    # the straight line goes on
+    "checking", "build", "run",
+    # what a person asks before a run
+    "explaining.origins", "showing", "explaining", "explaining.telling",
+    "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing",
+    "schema.types", "schema",
+    "completion.candidates", "completion.vocabulary", "completion.outline", "completion.spots", "completion",
     # a new project
     "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold",
     # the command line

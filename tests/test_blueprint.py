@@ -10,17 +10,9 @@ import pytest
 from lightning.pytorch import Trainer
 from pydantic import ValidationError
 
-from hydrantic.blueprint import (
-    COMPONENTS,
-    ELSEWHERE,
-    LABELLED,
-    Blueprint,
-    groups,
-    kind_of,
-    section_names,
-    trainer_hparams,
-)
+from hydrantic.blueprint import ELSEWHERE, Blueprint, trainer_hparams
 from hydrantic.registries import KINDS
+from hydrantic.sections import COMPONENTS, LABELLED, groups, kind_of
 from tests.projects import DIGITS, planned, problems
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -61,11 +53,11 @@ def test_null_turns_an_optional_section_off(tmp_path: Path, section: str) -> Non
 def test_every_section_with_components_has_a_registry() -> None:
     assert {kind_of(section) for section in groups()} < set(KINDS)
     assert set(groups()) == {*COMPONENTS, *LABELLED}
-    assert set(groups()) < set(section_names())
+    assert set(groups()) < set(Blueprint.model_fields)
 
 
 def test_every_section_has_a_meaning() -> None:
-    assert [name for name in section_names() if not Blueprint.meanings().get(name)] == []
+    assert [name for name in Blueprint.model_fields if not Blueprint.meanings().get(name)] == []
 
 
 def test_the_trainers_arguments_are_lightnings_own() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic.candidates import Files
 from hydrantic.completion import Overrides
+from hydrantic.completion.candidates import Files
+from hydrantic.completion.vocabulary import Vocabulary
 from hydrantic.manifest import current
 from hydrantic.project import Project
-from hydrantic.vocabulary import Vocabulary
 from tests.projects import write
 
 BLUEPRINT = """

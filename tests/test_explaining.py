@@ -8,8 +8,8 @@ import pytest
 
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.explaining import Explanation, explain
+from hydrantic.explaining.telling import tell
 from hydrantic.project import Project
-from hydrantic.telling import tell
 from tests.projects import write
 
 pytestmark = pytest.mark.usefixtures("scratch")

@@ -325,7 +325,7 @@ def test_decimal_commas_are_refused_with_a_command_that_turns_them_into_points(t
 
 def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = table_file(tmp_path, "a,b,y", lambda n: f"{n},1e300,{n % 2}")
-    assert refusal(file).endswith("column 'b' holds numbers too large for 32-bit floats")
+    assert refusal(file).endswith("column 'b' holds numbers too large for 32-bit floats (line 2)")
 
 
 def test_a_table_that_the_data_component_refuses_is_refused_in_its_words(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from jsonschema import Draft7Validator
 
 from hydrantic.blueprint import ELSEWHERE, Blueprint
 from hydrantic.checking import check
-from hydrantic.descriptions import Description
 from hydrantic.document import Document, from_plain
 from hydrantic.errors import BlueprintError
 from hydrantic.manifest import Manifest, current
+from hydrantic.manifest.descriptions import Description
 from hydrantic.planning import make_plan
 from hydrantic.project import Project
 from hydrantic.reading import read_yaml

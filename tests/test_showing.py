@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hydrantic.checking import check
-from hydrantic.origins import settings_of
+from hydrantic.explaining.origins import settings_of
 from hydrantic.project import Project
 from hydrantic.reading import parse_yaml
 from hydrantic.showing import records, to_json, with_origins

@@ -13,12 +13,12 @@ import torch
 
 from hydrantic.build import draft
 from hydrantic.checking import prepare
-from hydrantic.footprint import SavedForBackward, TensorShape
 from hydrantic.plan import Plan
 from hydrantic.project import Project
 from hydrantic.tracing import in_units, trace, words
+from hydrantic.tracing.footprint import SavedForBackward, TensorShape
 from tests.projects import planned
-from tests.tracing import DIGITS, refused, traced
+from tests.traced import DIGITS, refused, traced
 
 pytestmark = pytest.mark.usefixtures("scratch")
 

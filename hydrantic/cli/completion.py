@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hydrantic.candidates import Answer, Candidate, Files
 from hydrantic.cli.main import VERBS
 from hydrantic.cli.shells import SHELLS, is_one_line, line_of
 from hydrantic.cli.words import verb_parser
+from hydrantic.completion.candidates import Answer, Candidate, Files
 
 if TYPE_CHECKING:
-    from hydrantic.vocabulary import Vocabulary
+    from hydrantic.completion.vocabulary import Vocabulary
 
 ASKED: Final = "--answer"
 """The word before what a shell's script asks: the shell, and the command line up to the cursor."""
@@ -131,9 +131,9 @@ class _Asked:
     @property
     def vocabulary(self) -> Vocabulary:
         """What is known at once; where that is out of date, it is renewed for the next time."""
+        from hydrantic.completion.vocabulary import Vocabulary
+        from hydrantic.manifest.renewal import renew
         from hydrantic.project import Project
-        from hydrantic.renewal import renew
-        from hydrantic.vocabulary import Vocabulary
 
         folder = self.options.get("project")
         project = Project.find(explicit=None if folder is None else Path(folder).expanduser())

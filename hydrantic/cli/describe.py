@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hydrantic.cli.words import verb_parser
 
 if TYPE_CHECKING:
-    from hydrantic.descriptions import Description
     from hydrantic.manifest import Manifest
+    from hydrantic.manifest.descriptions import Description
 
 EXAMPLES = """examples:
   hydrantic describe model mlp

@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     blueprint, words = blueprint_of(options, USAGE)
     key, overrides = _key_of(blueprint, words)
     from hydrantic.explaining import explain
+    from hydrantic.explaining.telling import tell
     from hydrantic.project import Project
     from hydrantic.showing import to_json
-    from hydrantic.telling import tell
 
     explanation = explain(blueprint, key, overrides, project=Project.find(explicit=options.project))
     print(to_json(explanation.to_plain()) if options.json else tell(explanation))

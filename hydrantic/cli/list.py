@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hydrantic.cli.words import verb_parser
 
 if TYPE_CHECKING:
-    from hydrantic.descriptions import Description
     from hydrantic.manifest import Manifest
+    from hydrantic.manifest.descriptions import Description
 
 EXAMPLES = """examples:
   hydrantic list              every component there is

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hydrantic.candidates import Answer, Candidate, Files
+from hydrantic.completion.candidates import Answer, Candidate, Files
 
 LONGEST: Final = 90
 """Characters of a meaning that are shown."""

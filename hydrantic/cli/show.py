@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_intermixed_args(argv)
     blueprint, overrides = blueprint_of(options, "hydrantic show")
     from hydrantic.checking import check
-    from hydrantic.origins import settings_of
+    from hydrantic.explaining.origins import settings_of
     from hydrantic.project import Project
     from hydrantic.showing import records, to_json, with_origins
     from hydrantic.yaml_text import to_yaml

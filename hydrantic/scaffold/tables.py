@@ -112,14 +112,10 @@ def _confirmed(choice: Choice, component: Component[Any], separator: str) -> Tab
         data = component.build()
         facts = data.facts()
         targets = data.samples.targets[data.indices[0]].double()
-        finite = data.samples.inputs.isfinite().all(0).tolist()
     except InvalidField as error:
         raise UsageError(_refused(choice.table.file, error.message)) from error
     except (MemoryError, RuntimeError) as error:  # torch's way to say that a table is too large
         raise UsageError(f"{display(choice.table.file)} cannot be read: {error}") from error
-    if not all(finite):
-        name = shown((facts.feature_names or ())[finite.index(False)])
-        raise UsageError(f"{display(choice.table.file)}: column '{name}' holds numbers too large for 32-bit floats")
     table = Table(choice, facts, float(targets.mean()), float(targets.std()), separator)
     if table.rows < FEWEST_ROWS:
         raise UsageError(f"{display(choice.table.file)}: {_too_few(table.rows, choice)}")

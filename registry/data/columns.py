@@ -87,6 +87,7 @@ def describe(table: TextTable, name: str, *, field: str, category: bool, max_cat
     if not category:
         numbers = _as_numbers(present)
         if numbers.null_count() == 0:
+            _refuse_too_large(table, name, field, numbers)
             return Column(name, "number")
         if set(present.str.to_lowercase().unique()) <= set(TRUTHS):
             return Column(name, "truth")
@@ -126,12 +127,19 @@ def _refuse_mixture(table: TextTable, name: str, field: str) -> None:
     )
 
 
+def _refuse_too_large(table: TextTable, name: str, field: str, numbers: Any) -> None:
+    """Refuse what would be infinite in the 32-bit floats that networks compute with."""
+    if numbers.abs().max() > _LARGEST:
+        row = table.frame.filter(table.frame[name].is_not_null())[ROW][numbers.abs().arg_max()]
+        raise InvalidField(field, f"column '{name}' holds numbers too large for 32-bit floats ({table.lines([row])})")
+
+
 def _as_numbers(text: Any) -> Any:
-    """The series as numbers that a float32 can hold, null where it holds something else."""
+    """The series as finite numbers, null where it holds something else."""
     import polars
 
     numbers = text.cast(polars.Float64, strict=False)
-    return numbers.set(~(numbers.abs() <= _LARGEST), None)
+    return numbers.set(~numbers.is_finite(), None)
 
 
 def _numbers(table: TextTable, name: str) -> Tensor:

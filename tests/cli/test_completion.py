@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic.candidates import Candidate, Files
 from hydrantic.cli.completion import answer, main
 from hydrantic.cli.main import VERBS
 from hydrantic.cli.main import main as hydrantic
+from hydrantic.completion.candidates import Candidate, Files
 from hydrantic.manifest import current
 from hydrantic.project import Project
 from tests.projects import write

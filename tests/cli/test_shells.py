@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic.candidates import Candidate, Files
 from hydrantic.cli.shells import LONGEST, Line, in_bash, in_fish, in_zsh, line_of, paths, split
+from hydrantic.completion.candidates import Candidate, Files
 from tests.projects import write
 
 BREAKS = " \t\n\"'><=;|&(:"

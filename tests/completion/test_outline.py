@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic.outline import Groups, chosen_groups, outline
+from hydrantic.completion.outline import Groups, chosen_groups, outline
 from tests.projects import write
 
 

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from hydrantic.hparams import ValidationError
-from hydrantic.schema_types import DEFINITIONS, about, exactly, needs_of_type, none_of, schema_of_field, schema_of_type
+from hydrantic.schema.types import DEFINITIONS, about, exactly, needs_of_type, none_of, schema_of_field, schema_of_type
 from hydrantic.spec import hparams_from
 
 VALUES: list[Any] = [

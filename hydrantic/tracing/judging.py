@@ -11,16 +11,16 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from hydrantic.build import wired
-from hydrantic.clashes import judge_clash, own_place, said, told, wire
 from hydrantic.components import Component
-from hydrantic.dryrun import Pass, Untraceable, lacks_kernel, made_up, on, refuse_without_trainer
 from hydrantic.facts import Facts
-from hydrantic.footprint import tensors_in
 from hydrantic.model.model import Model, batch_size
 from hydrantic.model.tally import Tally, Wired, pick
 from hydrantic.plan import Plan
 from hydrantic.problems import Problem
 from hydrantic.source import KeyPath
+from hydrantic.tracing.clashes import judge_clash, own_place, said, told, wire
+from hydrantic.tracing.dryrun import Pass, Untraceable, lacks_kernel, made_up, on, refuse_without_trainer
+from hydrantic.tracing.footprint import tensors_in
 from hydrantic.traits import traits_of
 
 Found = tuple[Problem, ...]

@@ -12,14 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import is_not
 from pathlib import Path
 from threading import Timer
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from hydrantic.descriptions import Description
 from hydrantic.digests import digest, digest_of
 from hydrantic.imports import import_lightning
+from hydrantic.manifest.descriptions import Description
 from hydrantic.project import STOCK_SHELF, Project, ProjectShelf, open_shelf
 from hydrantic.registries import KINDS, Entry
 from hydrantic.rundir import write_atomically
@@ -32,7 +33,7 @@ KEPT: Final = 32
 """How many parts the cache keeps; the oldest go."""
 PATIENCE: Final = 300
 """Seconds after which a process that describes a shelf is given up."""
-_HERE: Final = Path(__file__).resolve().parent
+_HERE: Final = Path(__file__).resolve().parent.parent
 Part = Mapping[str, Any]
 
 
@@ -40,11 +41,11 @@ class Manifest:
     """The components of a project and of the installed shelves; the project's hide installed ones of their name."""
 
     def __init__(self, parts: tuple[Part, ...]) -> None:
-        self._parts = parts
+        self.parts = parts
 
     @cached_property
     def _described(self) -> tuple[Mapping[str, Mapping[str, Description]], ...]:
-        return tuple(_by_kind(part) for part in self._parts)
+        return tuple(_by_kind(part) for part in self.parts)
 
     @cached_property
     def trainer(self) -> type[Hparams]:
@@ -56,13 +57,13 @@ class Manifest:
     @property
     def trainer_fields(self) -> Mapping[str, Mapping[str, Any]]:
         """The fields of the section `trainer`, in the form of `hydrantic.spec`."""
-        fields: Mapping[str, Mapping[str, Any]] = self._parts[-1]["trainer"]
+        fields: Mapping[str, Mapping[str, Any]] = self.parts[-1]["trainer"]
         return fields
 
     @property
     def sections(self) -> Mapping[str, Mapping[str, Any]]:
         """The sections of a blueprint as fields; `wiring` holds what blocks have beside their component's own."""
-        fields: Mapping[str, Mapping[str, Any]] = self._parts[-1]["sections"]
+        fields: Mapping[str, Mapping[str, Any]] = self.parts[-1]["sections"]
         return fields
 
     def all(self, kind: str) -> tuple[Description, ...]:
@@ -116,7 +117,7 @@ def fresh(project: Project) -> Manifest | None:
     """The manifest as it was kept, or None where a part of it is missing or out of date."""
     parts = [_kept(key) for _, key in _keys(project)]
     found = tuple(part for part in parts if part is not None)
-    return Manifest(found) if len(found) == len(parts) else None
+    return _of(found) if len(found) == len(parts) else None
 
 
 def latest(project: Project) -> Manifest | None:
@@ -138,7 +139,17 @@ def was_described(project: Project) -> bool:
 
 def current(project: Project) -> Manifest:
     """The manifest of a project; a part that is missing or out of date is made anew, which takes seconds."""
-    return Manifest(tuple(_kept(key) or _renewed(what, key, project) for what, key in _keys(project)))
+    return _of(tuple(_kept(key) or _renewed(what, key, project) for what, key in _keys(project)))
+
+
+_last: list[Manifest] = []
+
+
+def _of(parts: tuple[Part, ...]) -> Manifest:
+    """The manifest with these parts: the last one where it has the same, so that nothing is derived from them twice."""
+    if not _last or len(_last[0].parts) != len(parts) or any(map(is_not, _last[0].parts, parts)):
+        _last[:] = [Manifest(parts)]
+    return _last[0]
 
 
 def _keys(project: Project) -> Iterator[tuple[str, str]]:
@@ -209,10 +220,15 @@ def _kept(key: str) -> Part | None:
 def _read(file: Path) -> Part | None:
     """The part in a file, or None where it is not there, torn or something else."""
     try:
-        said, _, body = file.read_bytes().partition(b"\n")
-        part: Part = json.loads(body) if said.decode() == digest(body) else {}
+        return _parsed(file.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+@lru_cache(maxsize=2)
+def _parsed(content: bytes) -> Part | None:
+    said, _, body = content.partition(b"\n")
+    part: Part = json.loads(body) if said.decode() == digest(body) else {}
     return part if "components" in part else None
 
 
@@ -251,7 +267,7 @@ def _renewed(what: str, key: str, project: Project) -> Part:
 
 
 def _described_here(what: str, project: Project) -> Part:
-    from hydrantic.describing import describe_installed, describe_project
+    from hydrantic.manifest.describing import describe_installed, describe_project
 
     return describe_installed() if what == "installed" else describe_project(_shelf(project))
 
@@ -263,7 +279,9 @@ def _shelf(project: Project) -> ProjectShelf:
 
 def _described_apart(what: str, project: Project) -> Part | None:
     """The part as a process of its own describes it; None where that does not come to an end."""
-    code = f"import sys; sys.path.insert(0, {str(_HERE.parent)!r}); from hydrantic.describing import main; main()"
+    code = (
+        f"import sys; sys.path.insert(0, {str(_HERE.parent)!r})\nfrom hydrantic.manifest.describing import main; main()"
+    )
     # -P: the folder that a person stands in is no place to import from.
     command = [sys.executable, "-P", "-c", code, what, str(project.root)]
     try:

@@ -11,9 +11,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hydrantic.build import Loaded, load, try_optimizer, wired
-from hydrantic.clashes import forward_clash, own_place, said, told
 from hydrantic.components import Component
-from hydrantic.dryrun import (
+from hydrantic.errors import BlueprintError
+from hydrantic.facts import Facts
+from hydrantic.model.model import Model, batch_size
+from hydrantic.plan import Plan
+from hydrantic.problems import Problem
+from hydrantic.secrets import hide
+from hydrantic.source import KeyPath
+from hydrantic.tracing.clashes import forward_clash, own_place, said, told
+from hydrantic.tracing.dryrun import (
     CPU,
     META,
     Body,
@@ -30,15 +37,8 @@ from hydrantic.dryrun import (
     run_forward,
     stand_ins,
 )
-from hydrantic.errors import BlueprintError
-from hydrantic.facts import Facts
-from hydrantic.footprint import TensorShape, shapes_of, state_bytes, tensor_bytes, tensors_in
-from hydrantic.judging import Judging
-from hydrantic.model.model import Model, batch_size
-from hydrantic.plan import Plan
-from hydrantic.problems import Problem
-from hydrantic.secrets import hide
-from hydrantic.source import KeyPath
+from hydrantic.tracing.footprint import TensorShape, shapes_of, state_bytes, tensor_bytes, tensors_in
+from hydrantic.tracing.judging import Judging
 from hydrantic.traits import traits_of
 from hydrantic.wording import message
 

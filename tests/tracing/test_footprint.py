@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hydrantic.footprint import SavedForBackward, TensorShape, shapes_of, state_bytes, tensor_bytes, tensors_in
+from hydrantic.tracing.footprint import SavedForBackward, TensorShape, shapes_of, state_bytes, tensor_bytes, tensors_in
 
 ONE, TWO = torch.zeros(2, 3), torch.zeros(4, dtype=torch.int64)
 

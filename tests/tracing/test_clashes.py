@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from hydrantic.clashes import Built, own_place, said, told, watched
 from hydrantic.components import choose
 from hydrantic.errors import InvalidField
-from tests.tracing import DIGITS, refused
+from hydrantic.tracing.clashes import Built, own_place, said, told, watched
+from tests.traced import DIGITS, refused
 
 pytestmark = pytest.mark.usefixtures("scratch")
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from hydrantic.components import Component, auto_fields
 from hydrantic.errors import BlueprintError, HydranticError
-from hydrantic.footprint import shapes_of, tensors_in
 from hydrantic.hparams import Hparams
 from hydrantic.plan import Plan
 from hydrantic.project import STOCK_SHELF
 from hydrantic.source import KeyPath, display, dotted
+from hydrantic.tracing.footprint import shapes_of, tensors_in
 
 Built = list[tuple[Component[Any], Any]]
 """What components have built: each with its object, inner ones first."""
@@ -393,6 +393,6 @@ _NOT_OWN: Final = (
     "<",
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     str(Path(torch.__file__).resolve().parent.parent),
-    f"{Path(__file__).parent}{os.sep}",
+    f"{Path(__file__).parent.parent}{os.sep}",
     f"{STOCK_SHELF}{os.sep}",
 )

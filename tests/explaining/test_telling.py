@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic.telling import tell
+from hydrantic.explaining.telling import tell
 from tests.projects import project
 from tests.test_explaining import explained, here  # noqa: F401 -- the project in which a person stands
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from hydrantic.dryrun import CPU, META, body_of, first_samples, made_up, process_as_it_was, stand_ins
+from hydrantic.tracing.dryrun import CPU, META, body_of, first_samples, made_up, process_as_it_was, stand_ins
 from tests.projects import planned
-from tests.tracing import DIGITS, refused, traced
+from tests.traced import DIGITS, refused, traced
 
 pytestmark = pytest.mark.usefixtures("scratch")
 

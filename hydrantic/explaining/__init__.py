@@ -1,6 +1,6 @@
 """Explaining one value of a blueprint: what it is, who set it, what that replaced, and what it may be.
 
-`hydrantic.telling` puts an explanation into words.
+`hydrantic.explaining.telling` puts an explanation into words.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 from hydrantic.checking import check, composed
 from hydrantic.document import Document, Node
 from hydrantic.errors import BlueprintError, UsageError
+from hydrantic.explaining.origins import Layer, Setting, settings_in, settings_of
 from hydrantic.interpolation import references
 from hydrantic.manifest import current
-from hydrantic.origins import Layer, Setting, settings_in, settings_of
 from hydrantic.phrases import words
 from hydrantic.problems import Problem
 from hydrantic.project import Project

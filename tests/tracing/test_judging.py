@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracing import DIGITS, refused, traced
+from tests.traced import DIGITS, refused, traced
 
 pytestmark = pytest.mark.usefixtures("scratch")
 

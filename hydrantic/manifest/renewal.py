@@ -14,7 +14,7 @@ from hydrantic.project import Project
 
 AGAIN: Final = 600
 """Seconds after which a renewal that came to nothing is tried again although nothing has changed."""
-_HERE: Final = Path(__file__).resolve().parent
+_HERE: Final = Path(__file__).resolve().parent.parent
 
 
 def renew(project: Project) -> bool:
@@ -53,7 +53,7 @@ def _started(project: Project) -> bool:
 
 
 def _detach(project: Project, lock: int) -> None:
-    code = f"import sys; sys.path.insert(0, {str(_HERE.parent)!r}); from hydrantic.renewal import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(_HERE.parent)!r})\nfrom hydrantic.manifest.renewal import main; main()"
     root = "" if project.root is None else str(project.root)
     os.set_inheritable(lock, True)
     # Nobody will wait for this process, which a Popen would complain of.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hydrantic.completion.vocabulary import Vocabulary
 from hydrantic.manifest import current
 from hydrantic.project import Project
-from hydrantic.vocabulary import Vocabulary
 from tests.projects import project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hydrantic.checking import check, composed
-from hydrantic.origins import Setting, settings_in, settings_of
+from hydrantic.explaining.origins import Setting, settings_in, settings_of
 from hydrantic.project import Project
 from hydrantic.source import dotted
 from tests.projects import project, write

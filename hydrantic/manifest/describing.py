@@ -20,10 +20,10 @@ from typing import IO, Any
 
 from hydrantic.blueprint import WIRINGS, Blueprint, trainer_hparams
 from hydrantic.components import hparams_of
-from hydrantic.descriptions import Description
 from hydrantic.digests import digest_of
 from hydrantic.errors import HydranticError
 from hydrantic.imports import import_lightning
+from hydrantic.manifest.descriptions import Description
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.project import ProjectShelf, open_shelf
 from hydrantic.registries import KINDS, PROJECT, BrokenComponent, Entry, entry_points, registry
@@ -143,7 +143,7 @@ def _doc(component: Any) -> str:
 def _dependencies() -> dict[str, str]:
     """The imported files, with their digests, that no installed version stands for: projects, editable installs."""
     places = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    outside = tuple(os.path.realpath(place) + os.sep for place in (*places, Path(__file__).parent))
+    outside = tuple(os.path.realpath(str(place)) + os.sep for place in (*places, Path(__file__).parent.parent))
     found = {}
     for module in list(sys.modules.values()):
         real = os.path.realpath(str(getattr(module, "__file__", None) or ""))

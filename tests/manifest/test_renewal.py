@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hydrantic import renewal
-from hydrantic.manifest import cache_folder, current, fresh
+from hydrantic.manifest import cache_folder, current, fresh, renewal
+from hydrantic.manifest.renewal import AGAIN, renew
 from hydrantic.project import Project
-from hydrantic.renewal import AGAIN, renew
 from tests.projects import project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hydrantic.outline import Groups
+from hydrantic.completion.outline import Groups
+from hydrantic.completion.vocabulary import Fields, Vocabulary
 from hydrantic.phrases import words
 from hydrantic.sections import COMPONENTS, LABELLED
-from hydrantic.vocabulary import Fields, Vocabulary
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hydrantic.explaining import Explanation
-from hydrantic.origins import Layer, Setting
+from hydrantic.explaining.origins import Layer, Setting
 from hydrantic.phrases import words
 from hydrantic.source import dotted
 from hydrantic.wording import excerpt

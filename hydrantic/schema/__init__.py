@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, Label
-from hydrantic.descriptions import Description
 from hydrantic.manifest import Manifest
+from hydrantic.manifest.descriptions import Description
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.registries import KINDS
 from hydrantic.rundir import write_atomically
-from hydrantic.schema_types import (
+from hydrantic.schema.types import (
     ANYTHING,
     DEFINITIONS,
     REFERENCE,

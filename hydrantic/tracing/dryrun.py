@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader
 
 from hydrantic.batches import BatchLoader
 from hydrantic.build import unwired
-from hydrantic.clashes import Anatomy, Built, own_place, told, watched
 from hydrantic.errors import BlueprintError, InvalidField
-from hydrantic.footprint import SavedForBackward
 from hydrantic.model.model import Composition
 from hydrantic.plan import Plan
+from hydrantic.tracing.clashes import Anatomy, Built, own_place, told, watched
+from hydrantic.tracing.footprint import SavedForBackward
 
 META: Final = torch.device("meta")
 CPU: Final = torch.device("cpu")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hydrantic.candidates import Answer, Candidate, Files
-from hydrantic.outline import Groups, Tree, chosen_groups, outline
-from hydrantic.spots import Root, Spot
-from hydrantic.vocabulary import Vocabulary
+from hydrantic.completion.candidates import Answer, Candidate, Files
+from hydrantic.completion.outline import Groups, Tree, chosen_groups, outline
+from hydrantic.completion.spots import Root, Spot
+from hydrantic.completion.vocabulary import Vocabulary
 
 _SIGNS: Final = ("++", "+", "~")
 
