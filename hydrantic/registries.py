@@ -60,6 +60,10 @@ class Description(Protocol):
         """Its Hparams."""
 
     @property
+    def fields(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its fields as plain data."""
+
+    @property
     def traits(self) -> Any:
         """What else planning has to know of it."""
 

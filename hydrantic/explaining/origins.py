@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from hydrantic.blueprint import WIRINGS, Blueprint, trainer_hparams
 from hydrantic.components import hparams_of
 from hydrantic.document import REMEMBERED, Document, Node, is_reference
 from hydrantic.errors import HydranticError
 from hydrantic.hparams import AUTO
-from hydrantic.manifest import current
+from hydrantic.manifest import Manifest, current
 from hydrantic.plan import GROUPS, Plan
 from hydrantic.planning import DEFAULT_EPOCHS
 from hydrantic.project import Project
@@ -139,24 +138,25 @@ _OLDER_FORM: Final[Mapping[Any, Any]] = {
 
 def settings_of(plan: Plan, project: Project) -> Setting:
     """Every setting of a planned blueprint; what came from the environment is shown as its reference."""
-    with reading(current(project)):
-        return _Tracer(plan.document).root(plan.resolved())
+    with reading(manifest := current(project)):
+        return _Tracer(plan.document, manifest).root(plan.resolved())
 
 
 def settings_in(document: Document, project: Project) -> Setting:
     """Every setting of a composed blueprint as far as it can be told without a plan: values as they were written."""
-    with reading(current(project)):
-        return _Tracer(document).root(document.plain())
+    with reading(manifest := current(project)):
+        return _Tracer(document, manifest).root(document.plain())
 
 
 class _Tracer:
     """Goes through a blueprint's values, the document they were read from and what is known of their fields at once."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, manifest: Manifest) -> None:
         self._document = document
+        self._manifest = manifest
 
     def root(self, values: Mapping[str, Any]) -> Setting:
-        fields = fields_of(Blueprint)
+        fields = self._manifest.sections
         parts = {}
         for name in dict.fromkeys((*fields, *values)):
             value = values[name] if name in values else fields[name].get("default")
@@ -164,7 +164,7 @@ class _Tracer:
         return Setting((), dict(values), parts=parts)
 
     def _section(self, name: str, value: Any, field: Field) -> Setting:
-        path, field = (name,), {**field, "type": _type_of_section(name, field)}
+        path, field = (name,), {**field, "type": self._type_of_section(name, field)}
         if name in COMPONENTS and isinstance(value, dict | str):
             return self._component(kind_of(name), path, _block(value, field.get("default")), field, "")
         if name in LABELLED and isinstance(value, dict):
@@ -176,11 +176,26 @@ class _Tracer:
             return replace(self._leaf(path, value, field, ""), parts=parts)
         return self._setting(path, value, field, "")
 
+    def _type_of_section(self, name: str, field: Field) -> Type:
+        """What a section may hold, more precisely than its schema says before the registries are asked."""
+        if name in COMPONENTS:
+            return {"slot": kind_of(name), "built": False}
+        if name in LABELLED:
+            return {"dict": ["str", {"slot": kind_of(name), "built": False}]}
+        if name == "trainer":
+            fields = self._manifest.trainer_fields
+            return {
+                "fields": {**fields, "max_epochs": {**fields["max_epochs"], "default": DEFAULT_EPOCHS}},
+                "title": name,
+            }
+        return {"dict": ["str", "any"]} if name == "vars" else field.get("type", "any")
+
     def _component(self, kind: str, path: KeyPath, block: Mapping[str, Any], field: Field, owner: str) -> Setting:
         name = str(block.get("name"))
         entry, fields = _looked_up(kind, name)
-        if len(path) <= 2 and (wiring := WIRINGS.get(str(path[0]))) is not None:
-            fields |= {n: f for n, f in fields_of(wiring).items() if n not in fields}
+        if len(path) <= 2:
+            wiring = self._manifest.sections[str(path[0])].get("wiring", {})
+            fields |= {n: f for n, f in wiring.items() if n not in fields}
         parts = {
             part: self._setting((*path, part), _value(block, part, fields), fields.get(part, {}), name)
             for part in dict.fromkeys((*fields, *block))
@@ -317,28 +332,16 @@ def _place(node: Node) -> Source:
     return key if key is not None and key.file == node.source.file else node.source
 
 
-def _type_of_section(name: str, field: Field) -> Type:
-    """What a section may hold, more precisely than the schema of a blueprint says before the registries are asked."""
-    if name in COMPONENTS:
-        return {"slot": kind_of(name), "built": False}
-    if name in LABELLED:
-        return {"dict": ["str", {"slot": kind_of(name), "built": False}]}
-    if name == "trainer":
-        fields = fields_of(trainer_hparams())
-        return {"fields": fields | {"max_epochs": {**fields["max_epochs"], "default": DEFAULT_EPOCHS}}, "title": name}
-    return {"dict": ["str", "any"]} if name == "vars" else field.get("type", "any")
-
-
 def _looked_up(kind: str, name: str) -> tuple[Entry | None, Fields]:
     """A component and its fields, its name among them; what is wrong with the name is a problem of the blueprint."""
     noun = "data module" if kind == "data" else kind
     fields: Fields = {"name": {"type": {"opaque": f"name of a registered {noun}"}, "meaning": f"Which {noun} it is."}}
     try:
         entry = registry(kind).get(name)
-        own = fields_of(hparams_of(entry))
+        own = fields_of(hparams_of(entry)) if entry.description is None else entry.description.fields
     except HydranticError:
         return None, fields
-    return entry, fields | {n: f for n, f in own.items() if kind != "model" or n not in GROUPS}
+    return entry, fields | {n: dict(f) for n, f in own.items() if kind != "model" or n not in GROUPS}
 
 
 def _block(value: Any, name: Any = None) -> dict[str, Any]:

@@ -111,7 +111,9 @@ def _watch(command: Sequence[str], folder: Path, settings: Mapping[str, str]) ->
 
 
 def _environment(further: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "HYDRANTIC"))}
+    # Without the last, modules are compiled once, as those of installed packages are.
+    unset = ("WANDB", "HYDRANTIC", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
     return {**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **further}
 
 
