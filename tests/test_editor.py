@@ -219,18 +219,10 @@ def test_nothing_is_marked_in_a_shipped_blueprint(file: Path, server: LanguageSe
     assert [line for line, _, _ in server.diagnostics(typo)] == [typo.count("\n")]  # so the schema was found
 
 
-_UNQUOTED = pytest.mark.xfail(
-    strict=True, reason="the README writes ${...} in {...} without quotes; YAML itself wants them"
-)
-
-
 def _in_the_readme() -> list[Any]:
     shown = re.findall(r"```yaml\n(# blueprints/(\S+)\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     sound = [(text, name) for text, name in shown if name not in {"mistaken.yaml", "autoencoder.yaml"}]
-    return [
-        pytest.param(text, id=name, marks=_UNQUOTED if "{name: cosine, T_max: $" in text else ())
-        for text, name in sound
-    ]
+    return [pytest.param(text, id=name) for text, name in sound]
 
 
 @pytest.mark.parametrize("text", _in_the_readme())

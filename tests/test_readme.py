@@ -45,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(line: str, project: Path) -> subprocess.CompletedProcess[str]:
     words = re.sub(r"\bpython -m hydrantic", f"{sys.executable} -m hydrantic", line)
-    words = re.sub(r"^hydrantic fit", f"{sys.executable} -m hydrantic fit", words)
+    words = re.sub(r"^hydrantic", f"{sys.executable} -m hydrantic", words)
     environment = os.environ | {
         "PYTHONPATH": str(README.parent), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
@@ -71,10 +71,18 @@ def test_a_command_of_the_readme_ends_as_the_readme_says(line: str, project: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_the_report_in_the_readme_is_the_report_of_its_mistaken_blueprint(project: Path) -> None:
-    shown = next(block.text for block in blocks() if block.text.startswith("4 problems in"))
-    line = next(line for line in COMMANDS if "mistaken" in line)
-    assert run(line, project).stderr == shown
+@pytest.mark.parametrize(
+    ("command", "beginning"),
+    [
+        ("hydrantic check blueprints/mistaken.yaml", "4 problems in"),
+        ("hydrantic check --deep blueprints/first.yaml", "blueprints/first.yaml: no problems"),
+        ("hydrantic explain", "scheduler.T_max: 5"),
+    ],
+)
+def test_what_the_readme_shows_is_what_the_command_prints(command: str, beginning: str, project: Path) -> None:
+    shown = next(block.text for block in blocks() if block.text.startswith(beginning))
+    done = run(next(line for line in COMMANDS if line.startswith(command)), project)
+    assert done.stdout + done.stderr == shown
 
 
 def test_the_python_of_the_readme_runs(project: Path) -> None:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """What `hydrantic --help` prints."""
-    verbs = "\n".join(f"  {verb:10} {meaning}" for verb, meaning in VERBS.items())
+    verbs = "\n".join(f"  {verb:11} {meaning}" for verb, meaning in VERBS.items())
     return f"""hydrantic trains PyTorch models from one YAML file, the blueprint.
 
 usage: hydrantic VERB ...
