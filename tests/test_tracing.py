@@ -304,7 +304,7 @@ class Stepping(Model[ModelHparams]):
 
 
 def test_a_transformer_on_integers_is_traced(tmp_path: Path) -> None:
-    from tests.test_clashes import FORMER, TOKENS
+    from tests.tracing.test_clashes import FORMER, TOKENS
 
     found = traced(tmp_path, TOKENS + "model: former\nmetrics: {}\n", shelf=FORMER)
     assert (found.inputs, found.outputs) == (TensorShape((8, 12), "int64"), TensorShape((8, 2), "float32"))

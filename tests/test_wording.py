@@ -26,7 +26,9 @@ from hydrantic.project import close_shelf
 from hydrantic.source import Source
 
 GOLDENS = Path(__file__).parent / "goldens"
-CASES = sorted(file.stem for file in GOLDENS.glob("*.yaml"))
+CASES = sorted(file.stem for file in GOLDENS.glob("*.yaml") if not file.stem.startswith("deep_"))
+DEEP = sorted(file.stem for file in GOLDENS.glob("deep_*.yaml"))
+"""Mistakes that show only when a batch goes through the model."""
 PACKAGE = Path(hydrantic.__file__).parent
 NOTING = {"add", "fail", "_fail", "refuse", "_refuse", "Problem"}
 """What notes a problem, its code first."""
@@ -110,6 +112,16 @@ def test_what_shows_only_when_something_is_built_is_seen_by_the_deep_check(case:
         assert outcome(case, "check --deep").code == 2
 
 
+@pytest.mark.parametrize("case", DEEP)
+def test_a_clash_is_reported_in_the_pinned_words(case: str) -> None:
+    golden = GOLDENS / f"{case}.txt"
+    found = outcome(case, "check --deep")
+    if REGENERATE:
+        golden.write_text(found.report, encoding="utf-8")
+    assert (found.report, found.code, found.output) == (golden.read_text("utf-8"), 2, "")
+    assert outcome(case, "check").code == 0
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_mistake_ends_with_exit_code_2_and_leaves_nothing(case: str) -> None:
     assert outcome(case).code == 2
@@ -125,7 +137,7 @@ def test_a_report_is_for_people_and_on_stderr(case: str) -> None:
 
 
 def test_every_report_belongs_to_a_blueprint() -> None:
-    assert {file.stem for file in GOLDENS.glob("*.txt")} == set(CASES)
+    assert {file.stem for file in GOLDENS.glob("*.txt")} == {*CASES, *DEEP}
 
 
 def test_every_code_has_words() -> None:

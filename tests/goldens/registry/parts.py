@@ -38,6 +38,11 @@ class Stack(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(*(each.build() for each in hparams.layers))
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """One layer after the other."""
+        outputs: Tensor = self.layers(inputs)
+        return outputs
+
 
 class ResidualHparams(Hparams):
     """A block that is added to its input."""
