@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,21 +117,27 @@ class Plan:
         }
         if facts.validation_size == 0:
             changed["blueprint"] = self._without_validation(problems)
+        self._check_interval(facts, problems)
         problems.raise_any()
         return dataclasses.replace(self, **changed)
 
     def _without_validation(self, problems: Problems) -> Blueprint:
         """The blueprint with the latest checkpoint kept instead of the best; who asks for the best is told."""
-        for section in ("checkpoint", "early_stopping", "objective"):
-            path: KeyPath = (section, "metric" if section == "objective" else "monitor")
-            node = self.document.find(path)
-            if node is not None and str(node.value).startswith("validation/"):
-                problems.add("no-validation", node.source, path, monitor=node.value, data=self.data.name)
-        checkpoint = self.blueprint.checkpoint
-        if checkpoint is None or not str(checkpoint.monitor).startswith("validation/"):
-            return self.blueprint
-        latest = checkpoint.model_copy(update={"monitor": None, "save_top_k": min(checkpoint.save_top_k, 1)})
-        return self.blueprint.model_copy(update={"checkpoint": latest})
+        for path, name in watching_validation(self.document, self.blueprint, self.scheduler):
+            problems.add("no-validation", self.document.source(path), path, monitor=name, data=self.data.name)
+        return keeping_latest(self.blueprint)
+
+    def _check_interval(self, facts: Facts, problems: Problems) -> None:
+        """Refuse validation after more batches than an epoch has, which Lightning refuses once training has begun."""
+        size, interval = self.data.hparams.get("batch_size"), self.trainer["val_check_interval"]
+        if not size or facts.train_size is None or self.trainer["check_val_every_n_epoch"] is None:
+            return
+        whole, rest = divmod(facts.train_size, size)
+        batches = whole if self.data.hparams.get("drop_last") else whole + bool(rest)
+        if isinstance(interval, int) and interval > batches:
+            path: KeyPath = ("trainer", "val_check_interval")
+            source = self.document.source(path)
+            problems.add("beyond-epoch", source, path, value=interval, batches=batches, data=self.data.name)
 
     def _supplied(
         self, component: Component[Any], facts: Facts, problems: Problems, *, nested: bool = False
@@ -213,6 +219,31 @@ class Plan:
                 "contradicts-data", self.document.source(path), path, field=name, value=value, fact=fact,
                 data=self.data.name,
             )  # fmt: skip
+
+
+def keeping_latest(blueprint: Blueprint) -> Blueprint:
+    """The blueprint with the latest checkpoint kept, where validation would rank them and there is none."""
+    checkpoint = blueprint.checkpoint
+    if checkpoint is None or not str(checkpoint.monitor).startswith("validation/"):
+        return blueprint
+    latest = checkpoint.model_copy(update={"monitor": None, "save_top_k": min(checkpoint.save_top_k, 1)})
+    return blueprint.model_copy(update={"checkpoint": latest})
+
+
+def watching_validation(
+    document: Document, blueprint: Blueprint, scheduler: Component[Any] | None
+) -> Iterator[tuple[KeyPath, str]]:
+    """What cannot do without validation, and the logged name that it watches; a default checkpoint can."""
+    watching: dict[KeyPath, str | None] = {}
+    if blueprint.checkpoint is not None and document.find(("checkpoint", "monitor")) is not None:
+        watching["checkpoint", "monitor"] = blueprint.checkpoint.monitor
+    if blueprint.early_stopping is not None:
+        watching["early_stopping", "monitor"] = blueprint.early_stopping.monitor
+    if blueprint.objective is not None:
+        watching["objective", "metric"] = blueprint.objective.metric
+    if scheduler is not None and scheduler.wiring is not None and traits_of(scheduler.entry).watches:
+        watching["scheduler", "monitor"] = scheduler.wiring["monitor"]
+    yield from ((path, name) for path, name in watching.items() if name and name.startswith("validation/"))
 
 
 def _unless_same(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:

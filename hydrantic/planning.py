@@ -17,8 +17,8 @@ from hydrantic.facts import Task
 from hydrantic.filenames import file_safe, leads_elsewhere, names_in
 from hydrantic.hparams import Hparams
 from hydrantic.interpolation import resolve as interpolate
-from hydrantic.model.hparams import CheckpointHparams
-from hydrantic.plan import GROUPS, Plan, children_of
+from hydrantic.model.hparams import CheckpointHparams, SchedulerWiring
+from hydrantic.plan import GROUPS, Plan, children_of, keeping_latest, watching_validation
 from hydrantic.problems import Problems
 from hydrantic.project import Project
 from hydrantic.registries import STOCK, registry
@@ -137,6 +137,8 @@ class _Planner:
             self._check_requirements(blueprint)
             self._check_name(blueprint)
             self._check_checkpoint(blueprint.checkpoint)
+        if blueprint is not None and trainer is not None:
+            self._check_epochs(blueprint, trainer, single["scheduler"])
         if model is not None:
             self._check_style(traits, model)
         if blueprint is not None and model is not None and traits.style == "network":
@@ -145,6 +147,7 @@ class _Planner:
             self._check_tasks(data, [single["loss"], *labelled["metrics"].values()])
         if self.problems or blueprint is None or trainer is None:
             return None
+        blueprint = keeping_latest(blueprint) if _no_validation(trainer) else blueprint
         return Plan(self.document, record, blueprint, trainer=trainer, **single, **labelled)  # type: ignore[arg-type]  # no problems: required ones are there
 
     def _blueprint(self) -> Blueprint | None:
@@ -217,6 +220,25 @@ class _Planner:
         if checkpoint.monitor is None and checkpoint.save_top_k not in {-1, 0, 1}:
             path = ("checkpoint", "save_top_k")
             self.problems.add("no-monitor", self.document.source(path), path, count=checkpoint.save_top_k)
+        if checkpoint.monitor is None and checkpoint.mode != _default_of(CheckpointHparams, "mode"):
+            path = ("checkpoint", "mode")
+            self.problems.add("no-effect", self.document.source(path), path, reason="there is no monitor to rank by")
+
+    def _check_epochs(self, blueprint: Blueprint, trainer: Hparams, scheduler: Component[Any] | None) -> None:
+        """Refuse what waits for a validation that never comes, and epochs that contradict each other."""
+        fewest, most = trainer["min_epochs"], trainer["max_epochs"]
+        if None not in {fewest, most} and 0 <= most < fewest:
+            path: KeyPath = ("trainer", "min_epochs")
+            self.problems.add("more-than-all", self.document.source(path), path, value=fewest, most=most)
+        if reason := _no_validation(trainer):
+            for path, name in watching_validation(self.document, blueprint, scheduler):
+                self.problems.add("validation-off", self.document.source(path), path, monitor=name, reason=reason)
+        if scheduler is None or scheduler.wiring is None or traits_of(scheduler.entry).watches:
+            return
+        if scheduler.wiring["monitor"] != _default_of(SchedulerWiring, "monitor"):
+            path = ("scheduler", "monitor")
+            reason = f"the scheduler '{scheduler.name}' watches nothing"
+            self.problems.add("no-effect", self.document.source(path), path, reason=reason)
 
     def _check_style(self, traits: Traits, model: Component[Any]) -> None:
         optimizer = self._section("optimizer")
@@ -299,6 +321,16 @@ DEFAULT_EPOCHS = 10
 def _with_an_end(trainer: Hparams) -> Hparams:
     ends = trainer["max_epochs"] is None and trainer["max_steps"] == -1 and trainer["max_time"] is None
     return trainer.model_copy(update={"max_epochs": DEFAULT_EPOCHS}) if ends else trainer
+
+
+def _no_validation(trainer: Hparams) -> str:
+    """Why there will be no validation, or an empty text where there will be."""
+    every, most = trainer["check_val_every_n_epoch"], trainer["max_epochs"]
+    if trainer["limit_val_batches"] == 0:
+        return "trainer.limit_val_batches is 0"
+    if every is not None and most is not None and 0 <= most < every:
+        return f"trainer.check_val_every_n_epoch is {every}, and trainer.max_epochs {most}"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -27,6 +28,8 @@ class Traits:
     """The tasks that a loss or metric is for; None is every task."""
     task: str | None = None
     """The task that a data module always has."""
+    watches: bool = False
+    """Whether a scheduler's steps depend on a logged value."""
 
 
 def traits_of(entry: Entry) -> Traits:
@@ -42,7 +45,12 @@ def traits_of(entry: Entry) -> Traits:
         carries_groups=entry.kind == "model" and issubclass(hparams_of(entry), ModelHparams),
         tasks=None if tasks is None else tuple(tasks),
         task=getattr(component, "task", None) if entry.kind == "data" else None,
+        watches=entry.kind == "scheduler" and "metrics" in _arguments_of(getattr(component, "step", None)),
     )
+
+
+def _arguments_of(method: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(method).parameters) if callable(method) else ()
 
 
 def style_of(component: Any) -> Style:

@@ -477,3 +477,25 @@ def test_a_file_to_read_is_found_from_the_blueprint_and_recorded_so_that_it_is_f
     again = prepare(write(tmp_path / "elsewhere" / "again.yaml", to_yaml(plan.resolved())), project=Project(None))
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert draft(again).facts == draft(plan).facts
+
+
+@pytest.mark.parametrize(
+    "trainer", ["{limit_val_batches: 0}", "{limit_val_batches: 0.0}", "{max_epochs: 2, check_val_every_n_epoch: 3}"]
+)
+def test_without_validation_the_latest_checkpoint_is_kept(tmp_path: Path, trainer: str) -> None:
+    text = DIGITS.replace("{max_epochs: 1}", trainer)
+    plan = planned(tmp_path, text)
+    assert plan.blueprint.checkpoint is not None
+    assert plan.blueprint.checkpoint.monitor is None
+    assert planned(tmp_path, to_yaml(plan.resolved())).resolved() == plan.resolved()
+
+
+def test_what_waits_for_validation_where_the_data_has_none_is_told(tmp_path: Path) -> None:
+    text = DIGITS.replace("data: digits", "data: {name: digits, split: [0.9, 0, 0.1]}")
+    plan = planned(tmp_path, f"{text}early_stopping: {{patience: 2}}\nscheduler: plateau\n")
+    with pytest.raises(BlueprintError) as refused:
+        draft(plan)
+    assert [(each.code, each.path) for each in refused.value.problems] == [
+        ("no-validation", ("early_stopping", "monitor")),
+        ("no-validation", ("scheduler", "monitor")),
+    ]
