@@ -6,11 +6,12 @@ import functools
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, JsonValue, StringConstraints
+from pydantic import BeforeValidator, JsonValue, StringConstraints, create_model
 
 from hydrantic.hparams import Hparam, Hparams
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
 from hydrantic.registries import listed
+from hydrantic.rules import DEVICES, DURATION, PART, SHARE
 from hydrantic.signature import derive_hparams
 
 Block = JsonValue
@@ -111,8 +112,37 @@ def trainer_hparams() -> type[Hparams]:
     return _derived_from_the_trainer() if listing is None else listing.trainer
 
 
+_TRAINER_RULES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"), SHARE),
+    "overfit_batches": SHARE,
+    "val_check_interval": PART,
+    "devices": DEVICES,
+    "max_time": DURATION,
+}
+"""What the Trainer's arguments have to obey beside their types."""
+
+
 @functools.cache
 def _derived_from_the_trainer() -> type[Hparams]:
     from lightning.pytorch import Trainer
 
-    return derive_hparams(Trainer, leave=frozenset(ELSEWHERE), translate=lambda _: None)
+    derived = derive_hparams(Trainer, leave=frozenset(ELSEWHERE), translate=lambda _: None, rules=_TRAINER_RULES)
+    fields: dict[str, Any] = {}
+    for name, choices in _trainer_choices().items():
+        info = derived.model_fields[name]
+        fields[name] = (Literal[choices] | None if info.default is None else Literal[choices], info.default)
+    return create_model(derived.__name__, __base__=derived, **fields)
+
+
+def _trainer_choices() -> Mapping[str, tuple[str, ...]]:
+    """The texts that Lightning accepts where its signature says only that it takes text."""
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+    from lightning.pytorch.utilities.enums import GradClipAlgorithmType
+
+    return {
+        "accelerator": ("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())),
+        "strategy": ("auto", *StrategyRegistry.available_strategies()),
+        "gradient_clip_algorithm": tuple(each.value for each in GradClipAlgorithmType),
+        "profiler": ("simple", "advanced", "pytorch", "xla"),
+    }

@@ -30,10 +30,16 @@ _CONTAINERS: Final[Mapping[Any, Any]] = {
 }  # fmt: skip
 _POSITIVE: Final = {"gt": 0}
 _NOT_NEGATIVE: Final = {"ge": 0}
+_AT_LEAST_MINUS_ONE: Final = {"ge": -1}
 RANGES: Final[Mapping[str, Mapping[str, float]]] = {
     "lr": _POSITIVE, "max_lr": _POSITIVE, "T_max": _POSITIVE, "T_0": _POSITIVE, "step_size": _POSITIVE,
     "total_iters": _NOT_NEGATIVE, "weight_decay": _NOT_NEGATIVE, "momentum": _NOT_NEGATIVE, "patience": _NOT_NEGATIVE,
-    "eps": _NOT_NEGATIVE, "max_epochs": {"ge": -1}, "batch_size": _POSITIVE, "accumulate_grad_batches": _POSITIVE,
+    "eps": _NOT_NEGATIVE, "max_epochs": _AT_LEAST_MINUS_ONE, "batch_size": _POSITIVE,
+    **dict.fromkeys(("accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes"), _POSITIVE),
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches"), _NOT_NEGATIVE),
+    **dict.fromkeys(("limit_predict_batches", "overfit_batches", "gradient_clip_val", "min_epochs"), _NOT_NEGATIVE),
+    **dict.fromkeys(("min_steps", "log_every_n_steps", "reload_dataloaders_every_n_epochs"), _NOT_NEGATIVE),
+    "max_steps": _AT_LEAST_MINUS_ONE, "num_sanity_val_steps": _AT_LEAST_MINUS_ONE,
 }  # fmt: skip
 """Ranges that the common names have everywhere; a plain signature cannot say them."""
 

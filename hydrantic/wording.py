@@ -125,10 +125,16 @@ def _value(kind: str, facts: Mapping[str, Any]) -> str:
     if kind in _LIMITS:
         return _LIMITS[kind].format(**{name: _number(each) for name, each in limits.items()})
     wanted = [each for one in ({"type": kind, **facts}, *facts.get("also", ())) for each in _wanted(one)]
+    if len(wanted) > _MANY and isinstance(value, str):
+        return f"'{value}' is none of the {len(wanted)} choices{did_you_mean(value, wanted)}"
     if wanted:
         return f"must be {_or(wanted)}, not {_shown(value)}{_hint(kind, value)}"
     text = str(facts["message"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:] if not text.startswith(tuple("0123456789")) else text
+
+
+_MANY: Final = 16
+"""How many choices are too many to be listed."""
 
 
 def _wanted(facts: Mapping[str, Any]) -> list[str]:

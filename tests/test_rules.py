@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hydrantic.hparams import Hparams
-from hydrantic.rules import INSIDE_THE_RUN, RULES, Interval, Split, are_lengths
+from hydrantic.rules import DEVICES, DURATION, INSIDE_THE_RUN, PART, RULES, SHARE, Interval, Split, are_lengths
 
 
 class Ruled(Hparams):
@@ -17,6 +17,10 @@ class Ruled(Hparams):
     name: Annotated[str | None, INSIDE_THE_RUN] = None
     domain: Interval = (0.0, 1.0)
     split: Split = (0.8, 0.1, 0.1)
+    share: Annotated[int | float, SHARE] = 1.0
+    part: Annotated[int | float | str, PART] = 1.0
+    devices: Annotated[int | str, DEVICES] = "auto"
+    time: Annotated[str | None, DURATION] = None
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,11 @@ class Ruled(Hparams):
         ({"domain": [2, 1]}, "must go from a smaller to a larger number"),
         ({"split": [0, 1, 1]}, "must leave samples for training"),
         ({"split": [0.8, 0.2, 0.1]}, "fractions that sum to at most 1, or three whole numbers; these sum to 1.1"),
+        ({"share": 1.5}, "must be a number of batches, or a fraction from 0.0 to 1.0"),
+        ({"part": 0}, "must be greater than 0"),
+        ({"part": 1.5}, "must be a number of batches, or a fraction from 0.0 to 1.0"),
+        ({"devices": 0}, "must be at least 1, or -1 for all there are"),
+        ({"time": "12 minutes"}, "must be days:hours:minutes:seconds, as in 00:12:00:00"),
     ],
 )
 def test_a_value_against_its_rule_is_refused(values: dict[str, object], words: str) -> None:
@@ -47,3 +56,8 @@ def test_ones_and_zeros_are_fractions() -> None:
 
 def test_every_rule_is_known_by_its_name() -> None:
     assert {name: rule.name for name, rule in RULES.items()} == {name: name for name in RULES}
+
+
+def test_what_obeys_its_rule_is_kept() -> None:
+    values = {"share": 20, "part": 0.5, "devices": -1, "time": "1:00:00:00"}
+    assert {name: value for name, value in Ruled.from_dict(values).items() if name in values} == values
