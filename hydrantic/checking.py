@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hydrantic.compose import compose
-from hydrantic.document import Document
-from hydrantic.errors import BlueprintError
+from hydrantic.document import Document, Node
+from hydrantic.errors import BlueprintError, HydranticError
 from hydrantic.imports import import_lightning
-from hydrantic.manifest import current, fresh
+from hydrantic.manifest import Manifest, current, fresh
 from hydrantic.plan import Plan
 from hydrantic.planning import make_plan
 from hydrantic.problems import Problems
 from hydrantic.project import Project, shelf_beside
-from hydrantic.registries import reading, registry
+from hydrantic.registries import KINDS, STOCK, reading, registry
 from hydrantic.sections import groups, kind_of
 
 
@@ -50,14 +51,61 @@ def check(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Proj
 def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
     """The plan of a blueprint whose components are imported, ready to be built; otherwise as `check`."""
     project = (project or Project.find()).open()
-    manifest = fresh(project)
     with _pointing_beside(Path(blueprint), project):
-        with nullcontext() if manifest is None else reading(manifest):
-            document, problems = composed(blueprint, overrides)
-            if manifest is not None:  # what is wrong can be told before anything heavy is imported
-                make_plan(document, project, problems)
+        found = _composed_as_listed(blueprint, overrides, project)
+        document, problems = found or _composed_for_real(blueprint, overrides)
         import_lightning()
         return make_plan(document, project, problems)
+
+
+def _composed_as_listed(
+    blueprint: str | Path, overrides: Sequence[str], project: Project
+) -> tuple[Document, Problems] | None:
+    """A blueprint composed with what the manifest tells; None where only the components themselves can judge it.
+
+    Raises:
+        BlueprintError: what is wrong can be told before anything heavy is imported.
+    """
+    manifest = fresh(project)
+    if manifest is None:
+        return None
+    with reading(manifest):
+        document, problems = composed(blueprint, overrides)
+        try:
+            make_plan(document, project, problems)
+        except BlueprintError as error:
+            if _may_misinform(manifest, document, error):
+                return None
+            raise
+    return document, problems
+
+
+def _may_misinform(manifest: Manifest, document: Document, error: BlueprintError) -> bool:
+    """Whether components take part that are not hydrantic's own: they may have become others since they were listed."""
+    others = {name for kind in KINDS for each in manifest.all(kind) if each.shelf != STOCK for name in each.lookups}
+    if any(each.code == "unknown-name" for each in error.problems):
+        return bool(others) or len(manifest.parts) > 1
+    return not others.isdisjoint(_words(document.root))
+
+
+def _words(node: Node) -> Iterator[Any]:
+    """Every text and every key in a node."""
+    if isinstance(node.value, str):
+        yield node.value
+    for key, child in node.children():
+        yield key
+        yield from _words(child)
+
+
+def _composed_for_real(blueprint: str | Path, overrides: Sequence[str]) -> tuple[Document, Problems]:
+    document, problems = composed(blueprint, overrides)
+    if all(each.code != "unknown-name" for each in problems):
+        return document, problems
+    import_lightning()
+    for kind in KINDS:
+        with suppress(HydranticError):  # looking for what is not there imports all that make names when they are run
+            registry(kind).get("")
+    return composed(blueprint, overrides)
 
 
 def composed(blueprint: str | Path, overrides: Sequence[str]) -> tuple[Document, Problems]:
@@ -68,10 +116,6 @@ def composed(blueprint: str | Path, overrides: Sequence[str]) -> tuple[Document,
     """
     problems = Problems()
     return compose(Path(blueprint), overrides, _ConfigGroups(), problems=problems), problems
-
-
-def _planned(document: Document, problems: Problems, project: Project) -> Plan:
-    return make_plan(document, project, problems)
 
 
 @contextmanager

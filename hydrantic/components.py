@@ -464,6 +464,19 @@ def _validated(
             if name not in unsound:
                 _note(errors, block, problems, owner)
         return None
+    except Exception as error:  # noqa: BLE001 -- a validator of the component's own may raise anything
+        node, path = block.named_at
+        said = f"{owner} cannot judge its fields: {type(error).__name__}: {error}"
+        facts: Mapping[str, Any] = {
+            "owner": owner,
+            "message": said,
+            "value": None,
+            "limits": {},
+            "field": "",
+            "type": "value_error",
+        }
+        problems.add(f"value:{facts['type']}", node.source, path, **facts)
+        return None
     return None if unsound else made
 
 

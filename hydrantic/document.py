@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hydrantic.scalars import Scalar
+from hydrantic.scalars import Scalar, spelt
 from hydrantic.source import DEFAULT, KeyPath, Source
 
 CODE_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
@@ -55,7 +55,7 @@ class Node:
         """The element at a key or an index, or None where there is none."""
         if isinstance(self.value, dict):
             return self.value.get(str(part))
-        if isinstance(self.value, list) and (index := as_index(part)) is not None and index < len(self.value):
+        if isinstance(self.value, list) and (index := _as_index(part)) is not None and index < len(self.value):
             return self.value[index]
         return None
 
@@ -123,7 +123,7 @@ Shorthand: TypeAlias = Callable[[KeyPath], bool]
 """Whether a component stands at a path, so that a bare string there means `{name: string}`."""
 
 
-def as_index(part: str | int) -> int | None:
+def _as_index(part: str | int) -> int | None:
     """The list index that a part of a key path means, or None where it means none."""
     if isinstance(part, int):
         return part if part >= 0 else None
@@ -133,18 +133,11 @@ def as_index(part: str | int) -> int | None:
 def from_plain(value: Any, source: Source = DEFAULT) -> Node:
     """A tree of plain data in which every key and value stands at `source`; keys become strings."""
     if isinstance(value, Mapping):
-        nodes = {key_text(key): from_plain(item, source) for key, item in value.items()}
+        nodes = {spelt(key): from_plain(item, source) for key, item in value.items()}
         return Node({key: dataclasses.replace(node, key=source) for key, node in nodes.items()}, source)
     if isinstance(value, list | tuple):
         return Node([from_plain(item, source) for item in value], source)
     return Node(value, source)
-
-
-def key_text(key: Any) -> str:
-    """A mapping's key as the text that YAML would hold."""
-    if key is None:
-        return "null"
-    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def expanded(node: Node) -> Node:
@@ -216,7 +209,7 @@ def with_child(node: Node, part: str | int, child: Node | None) -> Node:
         items = {key: item for key, item in node.value.items() if child is not None or key != str(part)}
         return dataclasses.replace(node, value=items if child is None else {**items, str(part): child})
     elements = list(node.value) if isinstance(node.value, list) else []
-    index = as_index(part) or 0
+    index = _as_index(part) or 0
     elements[index : index + 1] = [] if child is None else [child]
     return dataclasses.replace(node, value=elements)
 

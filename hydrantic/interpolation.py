@@ -16,7 +16,7 @@ from omegaconf.grammar_visitor import GrammarVisitor
 
 from hydrantic.document import LIMITS, Document, Limits, Node, is_reference, kind_of
 from hydrantic.problems import Problems
-from hydrantic.scalars import parse_scalar
+from hydrantic.scalars import parse_scalar, spelt
 from hydrantic.source import KeyPath, dotted
 
 RESOLVERS = ("oc.env", "oc.decode", "oc.select", "oc.dict.keys", "oc.dict.values", "oc.create")
@@ -492,7 +492,7 @@ class _Evaluation:
     def _argument(self, value: Any) -> str:
         """A value as an argument in a record's reference."""
         if not isinstance(value, str):
-            return {None: "null", True: "true", False: "false"}.get(value, str(value))
+            return spelt(value)
         text = self._template(value)
         if _PLACEHOLDER.fullmatch(value) and re.fullmatch(r"\$\{[^${}]*\}", text):
             return text

@@ -1,12 +1,12 @@
-"""The types of fields in words; their plain form is that of `hydrantic.spec`."""
+"""The types of fields in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-Type: TypeAlias = Any
-"""A type in plain form: text or a mapping."""
+from hydrantic.forms import LISTS, Type
+from hydrantic.scalars import spelt
 
 
 def words(type_: Type) -> str:
@@ -36,28 +36,22 @@ def _exactly(parts: Sequence[Type]) -> str:
 
 
 def _choices(values: Iterable[Any]) -> str:
-    return " | ".join(_NULLS.get(str(value), str(value)) for value in values)
+    return " | ".join(map(spelt, values))
 
 
-_NULLS: Final = {"None": "null", "True": "true", "False": "false"}
 _NOUNS: Final[Mapping[str, tuple[str, str]]] = {
     "int": ("integer", "integers"), "float": ("number", "numbers"), "bool": ("true or false", "true or false"),
     "str": ("text", "texts"), "null": ("null", "nulls"), "any": ("anything", "anything"),
 }  # fmt: skip
 _PATHS: Final = {"input": "path of a file or folder", "output": "path below the run's directory", "any": "path"}
-_LISTS_IN_WORDS: Final = ("list of {}", "lists of {}")
 _PHRASES: Final[Mapping[str, Callable[[Any, int], str]]] = {
     "path": lambda role, _: _PATHS[role],
     "rule": _words,
     "choice": lambda values, _: _choices(values),
     "enum": lambda members, _: _choices(members.values()),
-    "list": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "sequence": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "set": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "frozenset": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
-    "tuple_of": lambda each, plural: _LISTS_IN_WORDS[plural].format(_words(each, 1)),
+    **dict.fromkeys(LISTS, lambda each, plural: f"list{'s' * plural} of {_words(each, 1)}"),
     "tuple": lambda parts, _: _exactly(parts),
-    "dict": lambda pair, plural: f"{('mapping', 'mappings')[plural]} of {_of_all(pair, ' to ', 1)}",
+    "dict": lambda pair, plural: f"mapping{'s' * plural} of {_of_all(pair, ' to ', 1)}",
     "union": lambda parts, plural: _of_all(parts, " or ", plural),
     "slot": lambda kind, plural: f"{kind}{'s' * plural} (a name, or a block with its fields)",
     "auto": lambda inner, plural: f"{_words(inner, plural)} or auto",

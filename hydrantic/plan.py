@@ -46,7 +46,8 @@ class Plan:
     @property
     def name(self) -> str:
         """The run's name."""
-        return self.blueprint.name or self.document.file.stem
+        # What of a file's name is no text cannot stand in a blueprint.
+        return self.blueprint.name or self.document.file.stem.encode("utf-8", "replace").decode()
 
     @property
     def style(self) -> Style:
@@ -87,7 +88,8 @@ class Plan:
     def _recorded(self, component: Component[Any]) -> dict[str, Any]:
         plain = component.to_plain()
         for name, path in component.places.items():
-            if (reference := Document(self.record, {}, self.document.file).find(path)) is not None:
+            reference = Document(self.record, {}, self.document.file).find(path)
+            if reference is not None and name in plain:  # a class may keep a field out of what is written
                 plain[name] = with_references(plain[name], self.document.find(path), reference)
         return plain
 

@@ -141,7 +141,7 @@ class ProjectShelf:
         """Every Python file of the shelf, also below folders without `__init__.py`."""
         hidden = ("__pycache__", ".")
         files = (f for f in self.folder.rglob("*.py") if not any(p.startswith(hidden) for p in self._parts(f)))
-        return tuple(sorted(files))
+        return tuple(sorted(file for file in files if file.is_file()))
 
     def _parts(self, file: Path) -> tuple[str, ...]:
         return file.relative_to(self.folder).with_suffix("").parts

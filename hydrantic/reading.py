@@ -12,11 +12,14 @@ from typing import Any
 
 import yaml
 
-from hydrantic.document import CODE_KEYS, LIMITS, Document, Limits, Node, key_text, kind_of
+from hydrantic.document import CODE_KEYS, LIMITS, Document, Limits, Node, kind_of
 from hydrantic.problems import Problems
-from hydrantic.scalars import Scalar, parse_scalar
+from hydrantic.scalars import Scalar, parse_scalar, spelt
 from hydrantic.source import KeyPath, Source, display
 from hydrantic.suggestions import nearest
+
+SUFFIXES = (".yaml", ".yml")
+"""How the name of a YAML file ends."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
@@ -104,7 +107,7 @@ def _near(file: Path) -> str | None:
     """The YAML file beside a missing one whose name is nearest to it."""
     if not file.parent.is_dir():
         return None
-    by_stem = {each.stem: each for each in file.parent.iterdir() if each.suffix in {".yaml", ".yml"}}
+    by_stem = {each.stem: each for each in file.parent.iterdir() if each.suffix in SUFFIXES}
     found = nearest(file.stem, by_stem)
     return None if found is None else display(by_stem[found])
 
@@ -370,7 +373,7 @@ class _Reader:
             self._problems.add("key-not-text", node.source, top.path, kind=kind_of(node))
             return
         plain = isinstance(event, yaml.ScalarEvent)
-        text = event.value if plain else key_text(node.value)
+        text = event.value if plain else spelt(node.value)
         if plain and text == "<<" and event.style in (None, ""):
             top.key = ("<<", node.source)
             top.skip = True

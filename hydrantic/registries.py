@@ -196,7 +196,7 @@ class Registry:
         """
         entry = self._registered(self._near, name) or self._listed(name) or self._from_shelf(name)
         if (entry := entry or self.installed(name)) is None:
-            raise UnknownName(self.kind, name, self.lookups(), unread())
+            raise UnknownName(self.kind, name, tuple(each for each in self.lookups() if each != name), unread())
         return entry
 
     def installed(self, name: str) -> Entry | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sys
 import time
@@ -22,6 +21,7 @@ from hydrantic.project import Project
 from hydrantic.rundir import RunDirectory, RunRecord, Status, recording, runs_root, write_atomically
 from hydrantic.secrets import hide
 from hydrantic.source import display
+from hydrantic.texts import aligned
 from hydrantic.yaml_text import to_yaml
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class Run:
         """What a person wants to know of a run that has just ended."""
         tested = {name: value for name, value in self.metrics.items() if name.startswith("test/")}
         shown = tested or {n: v for n, v in self.metrics.items() if n.startswith("validation/")} or self.metrics
-        width = max((len(name) for name in shown), default=0)
-        lines = [f"  {name:<{width}}  {value:.4g}" for name, value in shown.items()]
+        lines = [f"  {line}" for line in aligned([(name, f"{value:.4g}") for name, value in shown.items()])]
         return "\n".join([f"{self.plan.name}: done in {self.seconds:.1f} s", *lines, f"run: {display(self.path)}"])
 
 
@@ -90,8 +89,9 @@ def fit(
     home = Project.find(explicit=None if project is None else Path(project))
     plan = prepare(blueprint, overrides, project=home)
     from hydrantic.build import draft
+    from hydrantic.process import settings_as_they_were
 
-    with _process_as_it_was():
+    with settings_as_they_were():
         drafted = draft(plan)
         directory = RunDirectory.create(runs_root(None if runs is None else Path(runs), home.root), plan.name)
         return _Execution(drafted, directory, home).run(test=test)
@@ -248,31 +248,6 @@ def _without_chatter() -> Iterator[None]:
         finally:
             for each, level in zip(loggers, levels, strict=True):
                 each.setLevel(level)
-
-
-@contextmanager
-def _process_as_it_was() -> Iterator[None]:
-    """Take back what a run sets for the whole process, so that the next run does not depend on this one."""
-    import torch
-
-    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
-    environment = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.set_default_dtype(dtype)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 _BESIDE_THE_POINT: Final[tuple[tuple[str, type[Warning]], ...]] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool | None
 """A value without parts."""
@@ -45,3 +45,10 @@ def parse_scalar(text: str) -> Scalar:
     if _DOTTED.fullmatch(text):
         return float(lowered.replace(".", ""))
     return text
+
+
+def spelt(value: Any) -> str:
+    """A scalar as YAML spells it, text without quotes; anything else as Python writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

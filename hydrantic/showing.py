@@ -9,6 +9,7 @@ from typing import Any
 
 from hydrantic.explaining.origins import Layer, Setting
 from hydrantic.source import KeyPath, display, dotted
+from hydrantic.texts import visible_json
 from hydrantic.yaml_text import to_commented_yaml
 
 
@@ -39,7 +40,7 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 def to_json(value: Any) -> str:
     """A value as JSON text; numbers that JSON does not have become text."""
-    return json.dumps(_strict(value), indent=2, ensure_ascii=False)
+    return visible_json(json.dumps(_strict(value), indent=2, ensure_ascii=False))
 
 
 def _strict(value: Any) -> Any:

@@ -1,20 +1,4 @@
-"""The fields of Hparams as plain data, which can be kept in a file, put into words, and turned into Hparams again.
-
-A field is `{"type": T, "default": plain value, "meaning": text}`; without `default` it is required. T is one of
-
-    "int" "float" "bool" "str" "null" "any"
-    {"path": "input" | "output" | "any"}     a file to read, a place below the run's directory, or either
-    {"rule": T, "name": text}                T that obeys a rule of `hydrantic.rules`
-    {"choice": [scalar, ...]}                one of these
-    {"enum": {member: scalar}, "title": text}
-    {"list": T} {"sequence": T} {"set": T} {"frozenset": T} {"tuple_of": T} {"tuple": [T, ...]} {"dict": [K, V]}
-    {"union": [T, ...]}
-    {"slot": kind, "built": bool}            a nested component
-    {"auto": T}                              T, or `auto` where the data supplies it
-    {"where": T, "gt": 0, ...}               T within limits
-    {"fields": {name: field}, "title": text} nested settings
-    {"opaque": text}                         what only the component's own code can judge
-"""
+"""The fields of Hparams as plain data, in the form of `hydrantic.forms`, and plain data as Hparams again."""
 
 from __future__ import annotations
 
@@ -22,9 +6,10 @@ import dataclasses
 import types
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from enum import Enum
+from contextvars import ContextVar
+from enum import Enum, IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
 import annotated_types
 from pydantic import Field, JsonValue, create_model
@@ -32,15 +17,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from hydrantic.components import Component, Slot
+from hydrantic.forms import LISTS, Fields, Type, members
 from hydrantic.hparams import AutoField, Hparams
 from hydrantic.paths import PathRule
 from hydrantic.rules import RULES, Rule
-
-Type: TypeAlias = Any
-"""One of the forms above: text or a mapping."""
-
-Fields: TypeAlias = dict[str, dict[str, Any]]
-"""Fields by name."""
 
 _SCALARS: Final = {int: "int", float: "float", bool: "bool", str: "str", types.NoneType: "null"}
 _OF_SCALARS: Final = {name: scalar for scalar, name in _SCALARS.items()} | {"any": JsonValue}
@@ -60,15 +40,27 @@ _HOOKS: Final = (
 """What a class would override to judge or to write its fields in a way of its own."""
 
 
-def fields_of(hparams: type[Hparams], *, free: Collection[str] = ()) -> Fields:
+def fields_of(hparams: type[Hparams], *, free: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """The fields of a class of Hparams as plain data.
 
     Arguments:
         hparams: the class.
         free: names of fields that may hold anything, because something else judges them.
     """
+    outside = _within.set((*_within.get(), hparams))
+    try:
+        return _fields(hparams, free)
+    finally:
+        _within.reset(outside)
+
+
+_within: Final[ContextVar[tuple[type[Hparams], ...]]] = ContextVar("_within", default=())
+"""The classes that are being taken apart, one inside the other."""
+
+
+def _fields(hparams: type[Hparams], free: Collection[str]) -> dict[str, dict[str, Any]]:
     meanings = hparams.meanings()
-    found: Fields = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, info in hparams.model_fields.items():
         found[name] = {"type": "any", "default": None} if name in free else _field(info)
         if meaning := " ".join(meanings.get(name, "").split()):
@@ -77,6 +69,8 @@ def fields_of(hparams: type[Hparams], *, free: Collection[str] = ()) -> Fields:
 
 
 def _field(info: FieldInfo) -> dict[str, Any]:
+    if info.alias or info.validation_alias or info.exclude or info.validate_default is False:
+        return {"type": {"opaque": "what only its own class obeys"}, "default": None}
     # pydantic moves the metadata of an outermost Annotated into the field.
     type_ = _type_of(Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation)
     if info.is_required():
@@ -112,7 +106,7 @@ def _type_of(annotation: Any) -> Type:
         return {"choice": list(args)} if all(_is_scalar(each) for each in args) else _opaque(annotation)
     if origin in {Union, types.UnionType}:
         return {"union": [_type_of(each) for each in args]}
-    if (container := _container(origin or annotation, args)) is not None:
+    if (container := _container(annotation, args)) is not None:
         return container
     return _class(annotation) if isinstance(annotation, type) else _opaque(annotation)
 
@@ -123,22 +117,30 @@ def _class(annotation: type) -> Type:
     if annotation is Path:
         return {"path": "any"}
     if issubclass(annotation, Enum):
-        members = {name: each.value for name, each in annotation.__members__.items()}
-        plain = all(_is_scalar(value) for value in members.values())
-        return {"enum": members, "title": annotation.__name__} if plain else _opaque(annotation)
-    if issubclass(annotation, Hparams) and judges_by_type(annotation):
+        return _members_of(annotation) or _opaque(annotation)
+    if issubclass(annotation, Hparams) and judges_by_type(annotation) and annotation not in _within.get():
         return {"fields": fields_of(annotation), "title": annotation.__name__}
     return _opaque(annotation)
 
 
-def _container(origin: Any, args: Sequence[Any]) -> Type | None:
+def _members_of(enum: type[Enum]) -> Type | None:
+    """An enumeration in plain form; None where it has values of its own kind, or finds further ones itself."""
+    members = {name: each.value for name, each in enum.__members__.items()}
+    finds = _unbound(enum, "_missing_") is not _unbound(Enum, "_missing_") or issubclass(enum, float)
+    if finds or not all(_is_scalar(value) for value in members.values()):
+        return None
+    return {"enum": members, "title": enum.__name__} | ({"of": "int"} if issubclass(enum, int) else {})
+
+
+def _container(annotation: Any, args: Sequence[Any]) -> Type | None:
+    origin = get_origin(annotation) or annotation
     if not isinstance(origin, type):
         return None
     if origin in _LISTS:
         return {_LISTS[origin]: _type_of(args[0]) if args else "any"}
     if origin in _MAPPINGS:
         return {"dict": [_type_of(each) for each in args] if args else ["str", "any"]}
-    if origin is not tuple:
+    if origin is not tuple or (annotation is not tuple and not args):  # `tuple[()]` has to be empty
         return None
     if not args or args[-1] is Ellipsis:
         return {"tuple_of": _type_of(args[0]) if args else "any"}
@@ -203,63 +205,70 @@ def judges_by_type(hparams: type[Hparams]) -> bool:
     return not own_code and not hooks and hparams.model_config == Hparams.model_config
 
 
-def _unbound(hparams: type[Hparams], name: str) -> Any:
-    method = getattr(hparams, name)
+def _unbound(of: type, name: str) -> Any:
+    method = getattr(of, name)
     return getattr(method, "__func__", method)
 
 
-def is_told(fields: Mapping[str, Any]) -> bool:
+def is_told(fields: Fields) -> bool:
     """Whether plain data tells all there is to know of these fields."""
-    return '"opaque"' not in _quoted(fields)
+    return all(_is_told(field["type"]) for field in fields.values())
 
 
-def _quoted(value: Any) -> str:
-    """The keys of nested mappings, defaults and meanings left out."""
-    if isinstance(value, Mapping):
-        return " ".join(f'"{key}" {_quoted(each)}' for key, each in value.items() if key not in {"default", "meaning"})
-    return " ".join(map(_quoted, value)) if isinstance(value, list) else ""
+def _is_told(type_: Type) -> bool:
+    return all(form != "opaque" and all(map(_is_told, _types_in(form, inner))) for form, inner in members(type_))
 
 
-def hparams_from(title: str, fields: Mapping[str, Mapping[str, Any]]) -> type[Hparams]:
+def _types_in(form: str, inner: Any) -> Sequence[Type]:
+    if form == "fields":
+        return [field["type"] for field in inner.values()]
+    if form in LISTS:
+        return [inner]
+    return inner if form in {"tuple", "dict"} else []
+
+
+def hparams_from(title: str, fields: Fields) -> type[Hparams]:
     """A class of Hparams with these fields, which judges values as the class does that they were read from."""
     made: dict[str, Any] = {}
     for name, field in fields.items():
         default = {"default": field["default"]} if "default" in field else {}
-        made[name] = (annotation_of(field["type"]), Field(**default, description=field.get("meaning")))
+        made[name] = (_annotation_of(field["type"]), Field(**default, description=field.get("meaning")))
     with warnings.catch_warnings():
         # A field may well be called `copy` or `schema`; those methods of pydantic's are deprecated and unused.
         warnings.filterwarnings("ignore", 'Field name ".*" shadows an attribute', UserWarning)
         return create_model(title, __base__=Hparams, **made)
 
 
-def annotation_of(type_: Type) -> Any:
-    """The annotation that a type in plain form stands for."""
+def _annotation_of(type_: Type) -> Any:
+    """The annotation that a type stands for."""
     if isinstance(type_, str):
         return _OF_SCALARS[type_]
     (form, inner), *limits = type_.items()
     if form in _OF_LISTS:
-        return _OF_LISTS[form][annotation_of(inner)]
+        return _OF_LISTS[form][_annotation_of(inner)]
     if form == "union":
-        return Union[tuple(annotation_of(each) for each in inner)]  # noqa: UP007 -- built from a tuple
+        return Union[tuple(_annotation_of(each) for each in inner)]  # noqa: UP007 -- built from a tuple
     if form == "where":
-        return Annotated[(annotation_of(inner), *(_LIMITS[name](limit) for name, limit in limits))]
+        return Annotated[(_annotation_of(inner), *(_LIMITS[name](limit) for name, limit in limits))]
     made = _FORMS.get(form)
     return JsonValue if made is None else made(type_)
 
 
 def _enum(type_: Mapping[str, Any]) -> type[Enum]:
-    return cast("type[Enum]", Enum(type_["title"], type_["enum"]))
+    # What is an integer itself also takes 1.0 for its 1.
+    made: Callable[..., Any] = IntEnum if type_.get("of") == "int" else Enum
+    return cast("type[Enum]", made(type_["title"], type_["enum"]))
 
 
 _FORMS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "path": lambda t: Path if t["path"] == "any" else Annotated[Path, PathRule(t["path"])],
-    "rule": lambda t: Annotated[annotation_of(t["rule"]), RULES[t["name"]]],
+    "rule": lambda t: Annotated[_annotation_of(t["rule"]), RULES[t["name"]]],
     "choice": lambda t: Literal[tuple(t["choice"])],
     "enum": _enum,
-    "tuple_of": lambda t: tuple[annotation_of(t["tuple_of"]), ...],  # type: ignore[misc]  # made of data
-    "tuple": lambda t: tuple[tuple(annotation_of(each) for each in t["tuple"])],  # type: ignore[misc]  # made of data
-    "dict": lambda t: dict[tuple(annotation_of(each) for each in t["dict"])],  # type: ignore[misc]  # as above
+    "tuple_of": lambda t: tuple[_annotation_of(t["tuple_of"]), ...],  # type: ignore[misc]  # made of data
+    "tuple": lambda t: tuple[tuple(_annotation_of(each) for each in t["tuple"])],  # type: ignore[misc]  # made of data
+    "dict": lambda t: dict[tuple(_annotation_of(each) for each in t["dict"])],  # type: ignore[misc]  # as above
     "slot": lambda t: Annotated[Component[Any], Slot(t["slot"], built=t["built"])],
-    "auto": lambda t: Annotated[annotation_of(t["auto"]), AutoField()],
+    "auto": lambda t: Annotated[_annotation_of(t["auto"]), AutoField()],
     "fields": lambda t: hparams_from(t["title"], t["fields"]),
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from hydrantic.texts import listed
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` most likely means, or None where none is near."""
@@ -27,5 +29,4 @@ def did_you_mean(name: str, known: Iterable[str], there_are: str = "there are") 
     if not names:
         return "; there are none"
     short = [each for each in names if "." not in each] or names
-    shown = ", ".join(sorted(short)[:12])
-    return f"; {there_are} {shown}{', ...' if len(short) > 12 else ''}"
+    return f"; {there_are} {listed(sorted(short))}"

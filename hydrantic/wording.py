@@ -12,6 +12,7 @@ from hydrantic.problems import Problem
 from hydrantic.scalars import parse_scalar
 from hydrantic.source import Source, display, dotted
 from hydrantic.suggestions import did_you_mean, nearest
+from hydrantic.texts import counted, cut, listed, on_one_line, visible
 
 _CODE_KEYS: Final = "a blueprint selects components by `name:` and is never code; register the class and write its name"
 _TYPES: Final = {
@@ -25,11 +26,16 @@ _UNCOUNTED: Final = {"text", "null"}
 
 def message(problem: Problem) -> str:
     """What is wrong and what to write instead, without the place."""
-    code, facts = problem.code, problem.facts
+    code, facts = problem.code, {name: _unbroken(name, fact) for name, fact in problem.facts.items()}
     if code.startswith("value:"):
         return _value(code.removeprefix("value:"), facts)
     words = _WORDS.get(code)
     return f"{code}: {dict(facts)}" if words is None else words(facts)
+
+
+def _unbroken(name: str, fact: Any) -> Any:
+    """A fact on one line, lest a blueprint's text pass for a report; what code says may have several."""
+    return on_one_line(fact) if isinstance(fact, str) and name not in {"message", "reason"} else fact
 
 
 def suggestion(problem: Problem) -> str | None:
@@ -65,7 +71,7 @@ def _a(kind: Any) -> str:
 def report(problems: Sequence[Problem], texts: Mapping[Path, str] | None = None) -> str:
     """All problems with their places, ready for the terminal; `texts` supplies excerpts that are not on disk."""
     in_order = sorted(problems, key=_place)
-    return "\n".join([_headline(in_order), "", *(_paragraph(problem, texts or {}) for problem in in_order)])
+    return visible("\n".join([_headline(in_order), "", *(_paragraph(problem, texts or {}) for problem in in_order)]))
 
 
 def _place(problem: Problem) -> tuple[bool, str, int, int]:
@@ -75,17 +81,13 @@ def _place(problem: Problem) -> tuple[bool, str, int, int]:
 
 def _headline(problems: Sequence[Problem]) -> str:
     files = list(dict.fromkeys(display(each.source.file) for each in problems if each.source.file is not None))
-    where = f" in {', '.join(files[:3])}{', ...' if len(files) > 3 else ''}" if files else ""
-    return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}{where}"
+    where = f" in {listed(files, 3)}" if files else ""
+    return f"{counted(len(problems), 'problem')}{where}"
 
 
 def _paragraph(problem: Problem, texts: Mapping[Path, str]) -> str:
-    path = "" if problem.source.on_command_line or not problem.path else f"{_short(dotted(problem.path))}: "
+    path = "" if problem.source.on_command_line or not problem.path else f"{cut(dotted(problem.path), 80)}: "
     return f"{problem.source}: {path}{message(problem)}{excerpt(problem.source, texts)}"
-
-
-def _short(path: str) -> str:
-    return path if len(path) <= 80 else f"{path[:77]}..."
 
 
 def excerpt(source: Source, texts: Mapping[Path, str]) -> str:
@@ -107,8 +109,9 @@ def _line(file: Path | None, number: int, texts: Mapping[Path, str]) -> str | No
     except (OSError, UnicodeDecodeError):
         return None
     lines = text.splitlines()
-    # A tab is one character wide here, so that the marks stand below what they mark.
-    return lines[number - 1].replace("\t", " ")[:160] if number <= len(lines) else None
+    # Tabs and what cannot be seen are one character wide here, so that the marks stand below what they mark.
+    line = lines[number - 1].replace("\t", " ")[:160] if number <= len(lines) else None
+    return None if line is None else "".join("?" if visible(sign) != sign else sign for sign in line)
 
 
 def _value(kind: str, facts: Mapping[str, Any]) -> str:
@@ -205,7 +208,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text '{value if len(value) <= 60 else value[:57] + '...'}'"
+        return f"the text '{cut(value, 60)}'"
     if isinstance(value, Mapping):
         return "a mapping"
     return "a list" if isinstance(value, list | tuple) else repr(value)
@@ -341,11 +344,11 @@ def _dimension(facts: Mapping[str, Any]) -> str:
 
 def _wide(facts: Mapping[str, Any]) -> str:
     what = "the model" if facts["is_key"] else f"the model '{facts['model']}'"
-    return f"{what} puts out {facts['size']} value{'' if facts['size'] == 1 else 's'} for each sample {facts['shape']}"
+    return f"{what} puts out {counted(facts['size'], 'value')} for each sample {facts['shape']}"
 
 
 def _last_batch(facts: Mapping[str, Any]) -> str:
-    size = f"{facts['size']} sample{'' if facts['size'] == 1 else 's'}"
+    size = counted(facts["size"], "sample")
     instead = "; data.drop_last=true leaves it out" if facts["drop_last"] else ""
     return (
         f"the last batch of an epoch has {size} ({facts['samples']} in batches of {facts['batch_size']}), and "
@@ -361,10 +364,6 @@ def _beside(*texts: str) -> str:
     """Further facts in brackets; those that there are."""
     there = ", ".join(text for text in texts if text)
     return f" ({there})" if there else ""
-
-
-def _known(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 Words = Callable[[Mapping[str, Any]], str]
@@ -403,7 +402,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "defaults-cycle": lambda f: f"options include each other: {' -> '.join(f['cycle'])}",
     "defaults-invalid": lambda f: f"cannot be composed: {f['reason']}",
     "hydra-node": lambda f: f"'{f['key']}' is refused; of Hydra's own settings a blueprint may set "
-    f"{_known(tuple(f['allowed']))}",
+    f"{listed(tuple(f['allowed']))}",
     "override-syntax": _override_syntax,
     "sweep-without-multirun": lambda f: "gives several values; a run has one",
     "unknown-group": lambda f: f"there is no group '{f['group']}'{did_you_mean(str(f['group']), f['known'])}",
@@ -415,7 +414,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "override-nothing-to-delete": lambda f: f"there is no '{f['key']}' to remove",
     "override-delete-mismatch": lambda f: f"'{f['key']}' is {_shown(f['actual'])}, not {_shown(f['value'])}; "
     f"~{f['key']} removes it whatever it is",
-    "option-missing": lambda f: f"'{f['group']}' must be chosen: {_known(tuple(f['known']))}",
+    "option-missing": lambda f: f"'{f['group']}' must be chosen: {listed(tuple(f['known']))}",
     "override-no-element": lambda f: f"'{f['key']}' has no element {f['index']}; it has {f['length']}",
     "override-through-scalar": lambda f: f"'{f['key']}' is {_a(f['kind'])}, so nothing can be set below it",
     # interpolation
@@ -426,7 +425,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "interpolation-not-text": lambda f: f"{_a(f['kind'])} cannot stand inside text; refer to one of its values",
     "interpolation-argument": lambda f: f"{f['resolver']} {f['reason']}",
     "resolver-refused": lambda f: f"the resolver '{f['name']}' is refused: interpolation runs no code; "
-    f"there are {_known(tuple(f['allowed']))}",
+    f"there are {listed(tuple(f['allowed']))}",
     "env-not-allowed": lambda f: f"the environment variable {f['name']} may not be read; allow it in pyproject.toml: "
     f"[tool.hydrantic] env = [\"{f['name']}\"]",
     "env-missing": lambda f: f"the environment variable {f['name']} is not set",
@@ -436,7 +435,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "not-a-component": lambda f: f"must be the name of {_a(f['kind'])} or a mapping with `name`, "
     f"not {_shown(f['value'])}",
     "not-a-name": lambda f: f"must be the name of {_a(f['kind'])}, not {_shown(f['value'])}",
-    "no-name": lambda f: f"needs a `name` that chooses {_a(f['kind'])}: {_known(f['known'])}",
+    "no-name": lambda f: f"needs a `name` that chooses {_a(f['kind'])}: {listed(f['known'])}",
     "given-twice": lambda f: f"means the same as '{f['other']}', which is there too; keep one of them",
     "broken-component": lambda f: str(f["reason"]),
     "no-such-file": _no_such_file,

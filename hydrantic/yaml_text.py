@@ -12,8 +12,9 @@ from yaml.resolver import Resolver
 
 from hydrantic.scalars import parse_scalar
 from hydrantic.source import KeyPath
+from hydrantic.texts import cut
 
-COMMENTS_AT: Final = 48
+_COMMENTS_AT: Final = 48
 """The column that comments are lined up at, as far as the longest line before it reaches; longer lines push theirs."""
 
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
@@ -46,7 +47,7 @@ def to_commented_yaml(data: Mapping[str, Any], comments: Mapping[KeyPath, str]) 
     root = yaml.compose(text, Loader=_LOADER)
     assert root is not None  # the text is that of a mapping
     said = {line: comments[path] for path, line in _ends(root, ()) if path in comments}
-    column = max((len(lines[line]) for line in said if len(lines[line]) <= COMMENTS_AT), default=0)
+    column = max((len(lines[line]) for line in said if len(lines[line]) <= _COMMENTS_AT), default=0)
     for line, comment in said.items():
         lines[line] = f"{lines[line]:<{column}}  # {_on_one_line(comment)}"
     return "\n".join(lines) + "\n"
@@ -60,8 +61,7 @@ def to_inline_yaml(value: Any) -> str:
 
 def shortened(value: Any, width: int = 40) -> str:
     """The value on one line, cut where it is too long for a table or a message."""
-    text = to_inline_yaml(value)
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    return cut(to_inline_yaml(value), width)
 
 
 class _OnOneLine(list[Any]):

@@ -9,10 +9,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import hydrantic
 from hydrantic.manifest import current
@@ -23,8 +26,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 LAYERS = (
     # what everything may use
-    "source", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
-    "yaml_text", "requirements", "filenames", "sections", "phrases",
+    "source", "texts", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
+    "yaml_text", "requirements", "filenames", "sections", "forms", "phrases",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # a file becomes a document
@@ -33,21 +36,21 @@ LAYERS = (
     # components and their hyperparameters
     "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
-    "interrupts", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints", "model.tally",
-    "model.model", "data",
+    "interrupts", "process", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
+    "model.tally", "model.model", "data",
     # the straight line
     "blueprint", "secrets", "traits", "plan", "planning",
     # what is known of components without importing them
-    "manifest.descriptions", "manifest.describing", "manifest", "manifest.renewal",
+    "manifest.descriptions", "manifest.watching", "manifest.describing", "manifest", "manifest.renewal",
     # the straight line goes on
     "checking", "build", "run",
     # what a person asks before a run
     "explaining.origins", "showing", "explaining", "explaining.telling",
-    "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing",
+    "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing", "tracing.telling",
     "schema.types", "schema",
     "completion.candidates", "completion.vocabulary", "completion.outline", "completion.spots", "completion",
     # a new project
-    "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold",
+    "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold.blueprints", "scaffold",
     # the command line
     "cli", "cli.words", "cli.main", "cli.fit", "cli.check", "cli.show", "cli.explain", "cli.list", "cli.describe",
     "cli.init", "cli.schema", "cli.shells", "cli.completion",
@@ -356,6 +359,19 @@ def test_the_wheel_holds_every_package() -> None:
     expected |= _folders("registry", "hydrantic.registry", "__init__.py")
     expected |= _folders("blueprints", "hydrantic.blueprints", "*.yaml")
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_every_distribution_that_is_imported_is_declared() -> None:
+    project = PYPROJECT["project"]
+    declared = {Requirement(each).name for each in project["dependencies"]}
+    declared |= {
+        Requirement(e).name for name in ("tensorboard", "mlflow") for e in project["optional-dependencies"][name]
+    }
+    imported = {module.partition(".")[0] for _, file in ALL for module, _ in _imported(file)}
+    providers = packages_distributions()
+    asked = {canonicalize_name(each) for name in imported for each in providers.get(name, ())}
+    part_of_another = {"hydrantic", "pydantic-core", "pytorch-lightning"}
+    assert asked - {canonicalize_name(each) for each in declared} <= part_of_another
 
 
 def test_the_version_is_written_once() -> None:

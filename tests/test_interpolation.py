@@ -107,6 +107,11 @@ def test_a_record_keeps_the_reference_to_the_environment() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("default", ["1", "0", "1.0", "true", "false", "null", "'text'", "1e-05"])
+def test_a_record_keeps_the_default_of_a_variable_as_it_was_written(default: str) -> None:
+    assert resolved(f"v: ${{oc.env:TOKEN,{default}}}\n").record.plain() == {"v": f"${{oc.env:TOKEN,{default}}}"}
+
+
 SECRET_TEXTS = [
     "v: ${oc.env:TOKEN}", "v: '\\\\${oc.env:TOKEN}'", "v: ${oc.env:TOKEN,'d'}", "a: ${oc.env:TOKEN}\nv: a\\\\${a}b",
     "a: ${oc.env:TOKEN}\nv: \"${oc.create:[1,'${a}',{k: 'x${a}'}]}\"\nw: ${v.2.k}",

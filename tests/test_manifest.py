@@ -16,10 +16,11 @@ import pytest
 from hydrantic import manifest
 from hydrantic.checking import check, prepare
 from hydrantic.components import hparams_of
-from hydrantic.errors import BlueprintError
+from hydrantic.digests import digest
+from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.manifest import Manifest, cache_folder, current, fresh
 from hydrantic.project import Project
-from hydrantic.registries import reading, registry
+from hydrantic.registries import forget_installed, reading, registry
 from hydrantic.traits import traits_of
 from tests.projects import project, write
 
@@ -144,6 +145,21 @@ def test_another_installed_version_makes_everything_out_of_date(
     assert fresh(Project(None)) is None
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_a_shelf_that_is_found_only_by_a_path_of_this_process_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "shelf_of_others-1.0.dist-info"
+    write(info / "METADATA", "Metadata-Version: 2.1\nName: shelf-of-others\nVersion: 1.0\n")
+    write(info / "entry_points.txt", "[hydrantic_models]\nothers = shelf_of_others:Wide\n")
+    write(tmp_path / "site" / "shelf_of_others.py", WIDE.replace('"wide", aliases=["broad"]', '"others"'))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    forget_installed()
+    others = current(Project(None)).named("model", "others")
+    assert others is not None
+    assert (others.shelf, others.broken) == ("shelf-of-others", "")
+
+
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda kept: kept[:-10], lambda kept: kept.replace(b"mlp", b"mpl")])
 def test_a_damaged_cache_is_not_believed(own_cache: Path, damage: Callable[[bytes], bytes]) -> None:
     (kept,) = own_cache.iterdir()
@@ -224,6 +240,72 @@ def test_a_process_that_dies_leaves_the_rest_to_this_one(tmp_path: Path, own_cac
     dies = f"import os, sys\n    if {os.getpid()} != os.getpid(): os._exit(1)\n"
     found = current(project(tmp_path, models=WIDE.replace("from torch", f"{dies}\n    from torch")))
     assert list(names_and_fields(found)) == ["wide"]
+
+
+def test_a_module_that_never_ends_is_given_up(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_cache.is_dir()
+    monkeypatch.setattr(manifest, "PATIENCE", 1)
+    ends_never = "import threading\n    threading.Event().wait()\n"
+    with pytest.raises(UsageError, match=r"registry cannot be read: importing .* took more than 1 seconds"):
+        current(project(tmp_path, models=WIDE.replace("from torch", f"{ends_never}\n    from torch", 1)))
+
+
+def test_a_process_that_a_module_starts_holds_nobody_up(tmp_path: Path) -> None:
+    waited = tmp_path / "waited"
+    ends = f"time.sleep(20); open({str(waited)!r}, 'w'); os._exit(0)"
+    starts = f"import os, time\n    if os.fork() == 0:\n        {ends}\n"
+    found = current(project(tmp_path, models=WIDE.replace("from torch", f"{starts}\n    from torch", 1)))
+    assert list(names_and_fields(found)) == ["wide"]
+    assert not waited.exists()
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda part: part.pop("trainer"),
+        lambda part: part["components"].append({}),
+        lambda part: part["components"][0].update(kind="nothing"),
+        lambda part: part["components"][0].update(fields={"a": {"type": {"union": []}}}),
+        lambda part: part["sections"].update(model={"type": ["int"]}),
+        lambda part: part.update(dependencies=[]),
+        lambda part: part.update(variables={"A": 1}),
+    ],
+)
+def test_a_part_of_another_form_is_not_believed(own_cache: Path, forge: Callable[[dict[str, Any]], object]) -> None:
+    (kept,) = own_cache.iterdir()
+    part = json.loads(kept.read_bytes().partition(b"\n")[2])
+    forge(part)
+    body = json.dumps(part).encode()
+    kept.write_bytes(digest(body).encode() + b"\n" + body)
+    assert fresh(Project(None)) is None
+
+
+def test_a_component_whose_traits_nobody_knows_is_judged_by_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = current(Project(None))
+    mlp = found.named("model", "mlp")
+    assert mlp is not None
+    assert found.find("model", "mlp") is not None
+    monkeypatch.setitem(mlp.judged, "of_another_version", 1)  # type: ignore[arg-type]  # it was made from a dict
+    mlp.__dict__.pop("traits", None)
+    assert found.find("model", "mlp") is None
+
+
+def test_what_only_has_the_name_of_a_module_is_passed_over(tmp_path: Path) -> None:
+    home = project(tmp_path, models=WIDE)
+    os.mkfifo(tmp_path / "registry" / "pipe.py")
+    (tmp_path / "registry" / "folder.py").mkdir()
+    (tmp_path / "registry" / "nowhere.py").symlink_to("nothing")
+    assert list(names_and_fields(current(home))) == ["wide"]
+
+
+def test_a_zip_on_the_path_that_changes_makes_everything_out_of_date(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_cache.is_dir()
+    monkeypatch.syspath_prepend(tmp_path / "shelf.zip")
+    before = _keys_now()
+    write(tmp_path / "shelf.zip", "")
+    assert _keys_now() != before
 
 
 def test_names_that_are_made_at_run_time_are_known(tmp_path: Path) -> None:
@@ -309,4 +391,4 @@ def test_the_manifest_holds_plain_data_alone() -> None:
     current(Project(None))
     for file in cache_folder().glob("*.json"):
         part: dict[str, Any] = json.loads(file.read_bytes().partition(b"\n")[2])
-        assert part.keys() <= {"components", "dependencies", "trainer", "sections"}
+        assert part.keys() <= {"components", "dependencies", "variables", "trainer", "sections"}

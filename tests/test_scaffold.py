@@ -15,9 +15,10 @@ import yaml
 from hydrantic.errors import UsageError
 from hydrantic.run import Run, fit
 from hydrantic.scaffold import blueprint_stem, scaffolded
+from hydrantic.scaffold.blueprints import batch_size, epochs, path_from, steps
 from hydrantic.scaffold.files import written
 from hydrantic.scaffold.survey import Marks, are_numbers, find_separator, looks_like_data, survey
-from hydrantic.scaffold.tables import Table, batch_size, epochs, path_from, read_table, steps
+from hydrantic.scaffold.tables import Table, read_table
 from tests.projects import write
 from tests.tiny import names
 

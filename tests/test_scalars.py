@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrantic.compose import override_value, read_override
-from hydrantic.scalars import parse_scalar
+from hydrantic.scalars import parse_scalar, spelt
 
 PLAIN = "abeEfiInNlLoOtruTsSyx0123456789_+-./~%*@?|:$ "
 
@@ -48,6 +48,11 @@ def test_nan_is_a_float(text: str) -> None:
 )  # fmt: skip
 def test_everything_else_stays_text(text: str) -> None:
     assert parse_scalar(text) == text
+
+
+@pytest.mark.parametrize("value", [None, True, False, 1, 0, 1.0, -2.5, 1e-5, "text"])
+def test_what_is_spelt_reads_as_the_same_value(value: Any) -> None:
+    assert same(parse_scalar(spelt(value)), value)
 
 
 def test_a_number_too_long_to_convert_is_refused() -> None:

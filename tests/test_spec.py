@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import Enum, IntEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import (
     AfterValidator,
+    Field,
     FiniteFloat,
     JsonValue,
     PositiveInt,
     StringConstraints,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -29,7 +31,7 @@ from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, Mod
 from hydrantic.paths import InputPath, OutputPath
 from hydrantic.registries import KINDS, registry
 from hydrantic.rules import Interval, Split
-from hydrantic.spec import Fields, fields_of, hparams_from, is_told, judges_by_type
+from hydrantic.spec import fields_of, hparams_from, is_told, judges_by_type
 
 
 class Colour(Enum):
@@ -190,7 +192,7 @@ def test_a_class_with_code_of_its_own_does_not_judge_by_type_alone(hparams: type
     assert not judges_by_type(hparams)
 
 
-def fields_with(annotation: Any, default: Any = None) -> Fields:
+def fields_with(annotation: Any, default: Any = None) -> dict[str, dict[str, Any]]:
     made = type("Made", (Hparams,), {"__annotations__": {"x": annotation}, "x": default, "__module__": __name__})
     return fields_of(made)
 
@@ -228,6 +230,16 @@ def test_a_default_or_meaning_that_talks_of_opaque_things_is_no_opaque_type() ->
     assert is_told(fields_of(Talks))
 
 
+@pytest.mark.parametrize("name", ["opaque", "default", "meaning", "type"])
+def test_what_a_field_is_called_says_nothing_of_its_type(name: str) -> None:
+    def told(annotation: Any) -> bool:
+        inner = type("Inner", (Hparams,), {"__annotations__": {name: annotation}, "__module__": __name__})
+        return is_told(fields_with(inner | None))
+
+    assert told(int)
+    assert not told(complex)
+
+
 def test_the_groups_of_a_model_may_be_left_to_the_sections_of_the_blueprint() -> None:
     class Mine(ModelHparams):
         width: int = 3
@@ -240,3 +252,48 @@ def test_the_groups_of_a_model_may_be_left_to_the_sections_of_the_blueprint() ->
 
 def test_the_sections_of_a_blueprint_are_told() -> None:
     assert fields_of(Blueprint)["seed"]["type"] == {"where": "int", "ge": 0, "lt": 2**32}
+
+
+class Node(Hparams):
+    """Refers to itself."""
+
+    value: int = 1
+    below: Node | None = None
+
+
+class Number(IntEnum):
+    """Integers that have names."""
+
+    ONE = 1
+
+
+class Lenient(Enum):
+    """Finds more than its members."""
+
+    A = "a"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Lenient:
+        return cls.A
+
+
+def test_a_class_that_refers_to_itself_is_left_to_its_own_code() -> None:
+    fields = fields_of(Node)
+    assert fields["value"] == {"type": "int", "default": 1}
+    assert fields["below"]["type"] == {"union": [{"opaque": "Node"}, "null"]}
+    assert not is_told(fields)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [(int, Field(1, alias="other")), (int, Field(1, exclude=True)), (tuple[()], ()), (Lenient, "a")],
+    ids=["alias", "exclude", "empty tuple", "enum that finds more"],
+)
+def test_what_only_its_own_class_obeys_is_opaque(field: Any) -> None:
+    assert not is_told(fields_of(create_model("Own", __base__=Hparams, a=field)))
+
+
+@pytest.mark.parametrize("value", [1, 1.0, True, 2, "1", None])
+def test_an_enumeration_of_integers_takes_what_the_original_takes(value: Any) -> None:
+    own = create_model("Own", __base__=Hparams, a=(Number, Number.ONE))
+    assert as_data(again(own), {"a": value}) == as_data(own, {"a": value})

@@ -15,8 +15,9 @@ from hydrantic.build import draft
 from hydrantic.checking import prepare
 from hydrantic.plan import Plan
 from hydrantic.project import Project
-from hydrantic.tracing import in_units, trace, words
+from hydrantic.tracing import trace
 from hydrantic.tracing.footprint import SavedForBackward, TensorShape
+from hydrantic.tracing.telling import in_units, tell
 from tests.projects import planned
 from tests.traced import DIGITS, refused, traced
 
@@ -28,9 +29,6 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 
 def shipped(name: str, *overrides: str) -> Plan:
     return prepare(FOLDER / f"{name}.yaml", overrides, project=Project(FOLDER.parent))
-
-
-# -- numbers ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [file.stem for file in FILES])
@@ -85,7 +83,7 @@ class Frozen(nn.Module):
     assert (found.parameters, found.trainable) == (520 + 90, 90)
     assert found.gradient_bytes == found.optimizer_bytes == 360
     assert found.parameters_by_module == {"body": 520, "head": 90}
-    assert "model       frozen, 610 parameters, 520 of them frozen" in words(found)
+    assert "model       frozen, 610 parameters, 520 of them frozen" in tell(found)
 
 
 def test_parameters_that_wait_for_their_first_input_are_counted(tmp_path: Path) -> None:
@@ -129,14 +127,11 @@ def test_the_optimizers_memory_is_estimated(tmp_path: Path, optimizer: str, time
     found = traced(tmp_path, f"{DIGITS}model: mlp\noptimizer: {optimizer}\n")
     if times is None:
         assert found.optimizer_bytes is None
-        assert "optimizer      unknown" in words(found)
-        assert "at least" in words(found)
+        assert "optimizer      unknown" in tell(found)
+        assert "at least" in tell(found)
     else:
         assert found.optimizer_bytes is not None
         assert round(found.optimizer_bytes / found.parameter_bytes, 2) == times
-
-
-# -- what else is refused ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,8 +184,6 @@ def test_a_last_batch_that_never_comes_or_does_not_fail_is_no_problem(tmp_path: 
     assert found.layers[1].outputs.shape[0] > 400
 
 
-# -- what cannot be traced --------------------------------------------------------------------------------------------
-
 VALUES = """
 @register_model("by_value")
 class ByValue(nn.Module):
@@ -219,7 +212,7 @@ def test_a_large_model_that_depends_on_values_is_said_to_be_beyond_tracing(tmp_p
         "registry/parts.py:39)"
     )
     assert found.not_traced == (reason,)
-    assert words(found).endswith(f"\n\n  not traced: {reason}")
+    assert tell(found).endswith(f"\n\n  not traced: {reason}")
 
 
 def test_a_large_model_that_does_not_fit_is_refused_all_the_same(tmp_path: Path) -> None:
@@ -312,11 +305,8 @@ def test_a_transformer_on_integers_is_traced(tmp_path: Path) -> None:
     assert found.not_traced == ()
 
 
-# -- how it is said ---------------------------------------------------------------------------------------------------
-
-
 def test_a_trace_is_said_in_a_few_aligned_lines() -> None:
-    assert words(trace(shipped("linear"))) == (
+    assert tell(trace(shipped("linear"))) == (
         "  data        digits, 1,438 training samples\n"
         "  inputs      (64, 1, 8, 8) float32\n"
         "  targets     (64,) int64\n"
@@ -338,12 +328,12 @@ def test_a_trace_is_said_in_a_few_aligned_lines() -> None:
 
 def test_many_layers_are_cut_short(tmp_path: Path) -> None:
     layers = ", ".join(["flatten", *["relu"] * 30, "{name: linear, in_features: 64, out_features: 10}"])
-    text = words(traced(tmp_path, f"{DIGITS}model: {{name: stack, layers: [{layers}]}}\n"))
+    text = tell(traced(tmp_path, f"{DIGITS}model: {{name: stack, layers: [{layers}]}}\n"))
     assert "    and 16 more\n" in text
 
 
 def test_a_mixed_precision_is_said_to_keep_less() -> None:
-    assert "in float32; bf16-mixed keeps less" in words(trace(shipped("linear", "trainer.precision=bf16-mixed")))
+    assert "in float32; bf16-mixed keeps less" in tell(trace(shipped("linear", "trainer.precision=bf16-mixed")))
 
 
 def test_the_plain_form_is_json() -> None:

@@ -120,16 +120,17 @@ def _record(blueprint: Path, problem: Any) -> dict[str, Any]:
 
 def _print_reports(found: Sequence[_Found]) -> None:
     from hydrantic.source import display
+    from hydrantic.texts import visible
 
     for each in found:
         if each.error is not None:
             print(each.error, end="\n\n" if len(found) > 1 else "\n", file=sys.stderr)
             continue
-        print(f"{display(each.blueprint)}: no problems")
+        print(visible(f"{display(each.blueprint)}: no problems"))
         for trace in each.traces:
-            from hydrantic.tracing import words
+            from hydrantic.tracing.telling import tell
 
-            print(words(trace))
+            print(tell(trace))
     wrong = [each for each in found if each.error is not None]
     if len(found) > 1 and wrong:
         print(f"{len(wrong)} of {len(found)} blueprints have problems", file=sys.stderr)

@@ -36,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     from hydrantic.manifest import current
     from hydrantic.project import Project
+    from hydrantic.texts import visible
 
     found = _found(options.words, current(Project.find(explicit=options.project)))
-    print(json.dumps(_record(found), indent=2) if options.json else _text(found))
+    print(json.dumps(_record(found), indent=2) if options.json else visible(_text(found)))
     return 0
 
 

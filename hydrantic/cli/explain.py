@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydrantic.cli.words import OVERRIDES, add_blueprint, blueprint_of, verb_parser
+from hydrantic.cli.words import OVERRIDES, add_blueprint, add_deep, blueprint_of, planning_of, verb_parser
 from hydrantic.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ EXAMPLES = f"""examples:
   hydrantic explain blueprints/mlp.yaml model.dropout
   hydrantic explain blueprints/mlp.yaml optimizer.lr optimizer.lr=3e-4
   hydrantic explain blueprints/mlp.yaml scheduler model=cnn       a section with its fields
+  hydrantic explain blueprints/mlp.yaml model.in_features --deep  what the data supplies
 
 {OVERRIDES}
 Of a blueprint that has problems it tells what is written, then the problems of that value.
@@ -31,6 +32,7 @@ def parser() -> ArgumentParser:
     does = "Explain one value of a blueprint: what set it, what that replaced, its type, range, default and meaning."
     explain = verb_parser("explain", "BLUEPRINT KEY [key=value ...] [options]", does, EXAMPLES)
     add_blueprint(explain)
+    add_deep(explain)
     explain.add_argument("--json", action="store_true", help="print a record for a program to read")
     return explain
 
@@ -44,9 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hydrantic.explaining.telling import tell
     from hydrantic.project import Project
     from hydrantic.showing import to_json
+    from hydrantic.texts import visible
 
-    explanation = explain(blueprint, key, overrides, project=Project.find(explicit=options.project))
-    print(to_json(explanation.to_plain()) if options.json else tell(explanation))
+    project = Project.find(explicit=options.project)
+    explanation = explain(blueprint, key, overrides, project=project, planning=planning_of(options))
+    print(to_json(explanation.to_plain()) if options.json else visible(tell(explanation)))
     if not explanation.problems:
         return 0
     print(_problems(explanation, blueprint, overrides), file=sys.stderr)

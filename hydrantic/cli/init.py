@@ -133,12 +133,13 @@ def _found(table: Table) -> str:
     from hydrantic.scaffold.survey import shown
     from hydrantic.scaffold.tables import said_of_task
     from hydrantic.source import display
+    from hydrantic.texts import counted
 
     choice = table.choice
     survey = choice.table
     how = ", the last column (--target NAME chooses another)" if choice.is_default_target else ""
     columns, values = len(choice.features), table.facts.in_features or 0
-    inputs = _counted(columns, "column") + (f", {values} values with one for each category" if values > columns else "")
+    inputs = counted(columns, "column") + (f", {values} values with one for each category" if values > columns else "")
     parts = [
         ("target", f"{shown(choice.target)}{how}"),
         ("task", "regression" if table.is_regression else f"classification into {said_of_task(table)}"),
@@ -148,20 +149,18 @@ def _found(table: Table) -> str:
         *(("left out", f"{shown(name)}: it {reason}") for name, reason in list(choice.left_out.items())[:8]),
         ("left out", f"{len(choice.left_out) - 8} more" if len(choice.left_out) > 8 else ""),
     ]
-    head = f"{display(survey.file)}: {_counted(survey.rows, 'row')}, {_counted(len(survey.columns), 'column')}"
+    head = f"{display(survey.file)}: {counted(survey.rows, 'row')}, {counted(len(survey.columns), 'column')}"
     return "\n".join([head, *(f"  {part:<8}  {said}" for part, said in parts if said)])
 
 
 def _missing(table: Table) -> str:
+    from hydrantic.texts import counted
+
     choice = table.choice
     used = {*choice.features, choice.target}
     count = sum(each.missing for each in choice.table.columns if each.name in used)
     ways = {"drop": f"such rows are dropped, {table.rows} are left", "mean": "a column's mean stands in"}
-    return f"{_counted(count, 'value')}; {ways[choice.missing]}" if choice.missing in ways else ""
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{counted(count, 'value')}; {ways[choice.missing]}" if choice.missing in ways else ""
 
 
 def _warn_of_header(table: Table) -> None:

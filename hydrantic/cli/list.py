@@ -74,11 +74,12 @@ def _section(manifest: Manifest, kind: str) -> str:
 
 def _line(manifest: Manifest, found: Description, width: int) -> str:
     from hydrantic.registries import STOCK
+    from hydrantic.texts import on_one_line, visible
 
     hidden = manifest.hidden(found.kind, found.name)
     shelf = found.shelf if hidden is None else f"{found.shelf}, in place of {hidden.shelf}'s"
     mark = f"[{shelf}] " if found.shelf not in {"", STOCK} else ""
     said = f"cannot be imported: {found.broken}" if found.broken else found.summary
-    line = f"  {found.name:<{width}}  {mark}{said}".rstrip()
+    line = visible(on_one_line(f"  {found.name:<{width}}  {mark}{said}".rstrip()))
     columns = max(shutil.get_terminal_size((120, 24)).columns, 60)
     return line if len(line) <= columns else f"{line[: columns - 3].rstrip()}..."

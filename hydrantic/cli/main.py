@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 VERBS: Final = {
@@ -33,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the run failed, 2 the blueprint or the command is wrong, 130 interrupted,
         143 terminated.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(_run, list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: Sequence[str]) -> int:
     verb = words[0] if words else "--help"
     if verb in {"-h", "--help", "help"}:
         print(usage())
@@ -48,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"hydrantic: there is no '{verb}'{did_you_mean(verb, VERBS)} (hydrantic --help)", file=sys.stderr)
         return WRONG
-    return guarded(import_module(f"hydrantic.cli.{verb}").main, words[1:])
+    done: int = import_module(f"hydrantic.cli.{verb}").main(words[1:])
+    return done
 
 
 def usage() -> str:
@@ -69,8 +76,9 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
     """Run a verb; what a person did wrong becomes a message, with a traceback only under `--traceback`."""
     from hydrantic.errors import HydranticError, Interrupted, RunFailed
 
+    _write_whatever()
     try:
-        return command(words)
+        return _written(command, words)
     except RunFailed as error:
         return _report(error, FAILED, words)
     except HydranticError as error:
@@ -81,9 +89,33 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        _drop_output()
         return DONE
     except OSError as error:  # a disk that is full, a folder that has gone
+        _drop_output()
         return _report(error, FAILED, words)
+
+
+def _write_whatever() -> None:
+    """Let no text fail for the sake of the terminal's alphabet: what it does not have is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _written(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> int:
+    try:
+        return command(words)
+    finally:
+        # Not left to the end of the process, where it could not be said that a disk is full.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Have nothing written any more of what cannot be."""
+    with suppress(AttributeError, OSError, ValueError):  # a stream that is closed, or no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: BaseException, code: int, words: Sequence[str]) -> int:
@@ -92,7 +124,9 @@ def _report(error: BaseException, code: int, words: Sequence[str]) -> int:
 
         traceback.print_exception(error)
     else:
-        print(error, file=sys.stderr)
+        from hydrantic.texts import visible
+
+        print(visible(str(error)), file=sys.stderr)
     return code
 
 

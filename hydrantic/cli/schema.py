@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from hydrantic.cli.words import verb_parser
 from hydrantic.errors import UsageError
 
-EXAMPLES = """examples:
+EXAMPLES: Final = """examples:
   hydrantic schema                      .hydrantic/blueprint.schema.json in this project
   hydrantic schema -o blueprint.json    somewhere else
   hydrantic schema -o - | less          on the screen
 
 An editor with the YAML language server (VS Code: the extension `YAML`) then completes names and fields, shows their
 meaning and marks mistakes in each blueprint that says in its first line where the schema lies. Run it again when the
-project's components have changed. Interpolations, files, tasks and monitors are for `hydrantic check` alone."""
+project's components have changed. Interpolations, files, tasks and monitors are for `hydrantic check` alone.
+exit codes: 0 done, 2 the command is wrong, or the file cannot be written."""
 
 
 def parser() -> ArgumentParser:
     """The command line of `schema`."""
     does = "Write the JSON Schema of this project's blueprints, for an editor."
-    words = verb_parser("schema", "[--output FILE]", does, EXAMPLES)
-    words.add_argument("-o", "--output", metavar="FILE", help="where to write it; - prints it")
-    return words
+    schema = verb_parser("schema", "[options]", does, EXAMPLES)
+    schema.add_argument("-o", "--output", metavar="FILE", help="where to write it; - prints it")
+    return schema
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     project = Project.find(explicit=options.project)
     if options.output == "-":
-        sys.stdout.write(to_json(current(project)))
+        print(to_json(current(project)), end="")
         return 0
     root = project.root or Path.cwd()
     if options.output is None and project.root is None:

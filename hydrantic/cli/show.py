@@ -6,11 +6,12 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from hydrantic.cli.words import OVERRIDES, add_blueprint, blueprint_of, verb_parser
+from hydrantic.cli.words import OVERRIDES, add_blueprint, add_deep, blueprint_of, planning_of, verb_parser
 
 EXAMPLES = f"""examples:
   hydrantic show blueprints/mlp.yaml
   hydrantic show blueprints/mlp.yaml model=cnn --origins
+  hydrantic show blueprints/mlp.yaml --deep          with the sizes that the data supplies
   hydrantic show blueprints/mlp.yaml > complete.yaml && hydrantic fit complete.yaml
 
 {OVERRIDES}
@@ -27,6 +28,7 @@ def parser() -> ArgumentParser:
     show = verb_parser("show", "BLUEPRINT [key=value ...] [options]", does, EXAMPLES)
     add_blueprint(show)
     show.add_argument("--origins", action="store_true", help="say where each value came from")
+    add_deep(show)
     show.add_argument("--json", action="store_true", help="print JSON for a program to read")
     return show
 
@@ -35,14 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
     options = parser().parse_intermixed_args(argv)
     blueprint, overrides = blueprint_of(options, "hydrantic show")
-    from hydrantic.checking import check
     from hydrantic.explaining.origins import settings_of
     from hydrantic.project import Project
     from hydrantic.showing import records, to_json, with_origins
     from hydrantic.yaml_text import to_yaml
 
     project = Project.find(explicit=options.project)
-    plan = check(blueprint, overrides, project=project)
+    plan = planning_of(options)(blueprint, overrides, project)
     values = plan.resolved()
     if not options.origins:
         print(to_json(values) if options.json else to_yaml(values).rstrip("\n"))

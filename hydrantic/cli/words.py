@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydrantic.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydrantic.plan import Plan
+    from hydrantic.project import Project
 
 OVERRIDES = "overrides: key=value sets, +key=value adds, ++key=value does either, ~key removes; section=name selects."
 
@@ -31,6 +37,27 @@ def add_blueprint(parser: ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="BLUEPRINT key=value", help="the YAML file, then overrides")
     parser.add_argument("-cn", "--config-name", metavar="NAME", help="the blueprint $HYDRA_CONFIG_PATH/NAME.yaml")
     parser.add_argument("-cp", "--config-path", metavar="DIR", type=Path, help="folder instead of $HYDRA_CONFIG_PATH")
+
+
+def add_deep(parser: ArgumentParser) -> None:
+    """Let a verb ask the data for what it supplies; `planning_of` reads that."""
+    parser.add_argument("--deep", action="store_true", help="read the data, and show what it supplies")
+
+
+def planning_of(options: Namespace) -> Callable[[Path, Sequence[str], Project], Plan]:
+    """What makes the plan that a verb shows: one that reads the data, where a person asked for that."""
+
+    def plan(blueprint: Path, overrides: Sequence[str], project: Project) -> Plan:
+        from hydrantic.checking import check, prepare
+
+        if not options.deep:
+            return check(blueprint, overrides, project=project)
+        prepared = prepare(blueprint, overrides, project=project)
+        from hydrantic.build import load  # not before: `prepare` imports Lightning the quick way
+
+        return load(prepared).plan
+
+    return plan
 
 
 def blueprint_of(options: Namespace, usage: str) -> tuple[Path, list[str]]:

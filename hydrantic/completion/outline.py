@@ -11,14 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from hydrantic.document import LIMITS
+from hydrantic.document import LIMITS, Node, from_plain, merged, placed, without
 from hydrantic.problems import Problems
-from hydrantic.reading import read_page
+from hydrantic.reading import SUFFIXES, read_page
 from hydrantic.scalars import parse_scalar
 from hydrantic.sections import COMPONENTS, LABELLED
 from hydrantic.source import display
 
-SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 8
 """How many files may load one another."""
 _MOST: Final = 2_000
@@ -55,7 +54,7 @@ class Groups:
                 found |= {f"{each.name}/{name}": file for name, file in _files(Path(each.path))}
         return {name: display(file) for name, file in sorted(found.items())}
 
-    def content(self, group: str, option: str, depth: int = 0) -> Tree | None:
+    def content(self, group: str, option: str, depth: int = 0) -> Node | None:
         """What an option that is a file contributes, where it stands in the blueprint; None where there is none."""
         place = self._inside(f"{group}/{option}" if group else option)
         if place is None or depth > _DEEPEST:
@@ -65,9 +64,9 @@ class Groups:
         file = next((file for name in names if (file := place.with_name(name)).is_file()), None)
         if file is None:
             return None
-        tree, package = _read(file)
+        root, package = _read(file)
         package = group.replace("/", ".") if package in {None, "_group_"} else str(package).replace("_global_", "")
-        return _placed(_composed(tree, self, group, depth + 1), package)
+        return placed(tuple(filter(None, package.split("."))), _composed(root, self, group, depth + 1))
 
     def _inside(self, path: str) -> Path | None:
         parts = path.split("/")
@@ -106,29 +105,31 @@ def outline(file: Path | None, overrides: Iterable[str], groups: Groups) -> Tree
         overrides: what stands on the command line; those that are not understood are passed over.
         groups: the options beside the blueprint.
     """
-    tree = {} if file is None else _composed(_read(file)[0], groups, "", 0)
+    root = from_plain({}) if file is None else _composed(_read(file)[0], groups, "", 0)
     for text in overrides:
-        tree = _overridden(tree, text, groups)
+        root = _overridden(root, text, groups)
+    tree: Tree = root.plain()
     return tree
 
 
 def chosen_groups(file: Path | None) -> tuple[str, ...]:
     """The groups of which a blueprint's defaults list chooses an option."""
-    items = [] if file is None else _read(file)[0].get("defaults")
-    return tuple(dict.fromkeys(group for group, _ in _items(items) if group is not None))
+    items = [] if file is None else _items(_read(file)[0])
+    return tuple(dict.fromkeys(group for group, _ in items if group is not None))
 
 
-def _read(file: Path) -> tuple[Tree, str | None]:
+def _read(file: Path) -> tuple[Node, str | None]:
     """The mapping in a file and the package in its header."""
     page = read_page(file, LIMITS, Problems())
     if page is None or page.root is None:
-        return {}, None
+        return from_plain({}), None
     header = re.match(r"(?:\s*#[^\n]*\n)*?\s*#\s*@package\s+(\S+)", page.text)
-    return page.root.plain(), None if header is None else header[1]
+    return page.root, None if header is None else header[1]
 
 
-def _items(defaults: Any) -> Iterator[tuple[str | None, str]]:
-    """The group, if any, and the option of every item of a defaults list."""
+def _items(root: Node) -> Iterator[tuple[str | None, str]]:
+    """The group, if any, and the option of every item of the defaults list."""
+    defaults = root.plain().get("defaults")
     for item in defaults if isinstance(defaults, list) else ():
         if isinstance(item, str):
             yield None, item.partition("@")[0]
@@ -140,62 +141,51 @@ def _items(defaults: Any) -> Iterator[tuple[str | None, str]]:
                     yield group, option
 
 
-def _composed(tree: Tree, groups: Groups, within: str, depth: int) -> Tree:
+def _composed(root: Node, groups: Groups, within: str, depth: int) -> Node:
     """A file's own content together with what its defaults list loads."""
-    own = {key: value for key, value in tree.items() if key != "defaults"}
-    found: Tree = {}
-    items = list(_items(tree.get("defaults")))
+    own = without(root, ("defaults",))
+    found = from_plain({})
+    items = list(_items(root))
     for group, option in items if (None, "_self_") in items else [*items, (None, "_self_")]:
         if group is not None:
-            loaded = _chosen(groups, group, option, depth)
+            loaded: Node | None = _chosen(groups, group, option, depth)
         else:
-            loaded = own if option == "_self_" else groups.content(within, option, depth + 1) or {}
-        found = _merged(found, loaded)
+            loaded = own if option == "_self_" else groups.content(within, option, depth + 1)
+        found = found if loaded is None else _merged(found, loaded)
     return found
 
 
-def _chosen(groups: Groups, group: str, option: str, depth: int = 0) -> Tree:
+def _chosen(groups: Groups, group: str, option: str, depth: int = 0) -> Node:
     """What an option of a group contributes: a file's content, or a registered component."""
     content = groups.content(group, option, depth)
     if content is not None:
         return content
     if group in LABELLED:
-        return {group: {option: None}}
-    return {group: {"name": option}} if group in COMPONENTS else {}
+        return from_plain({group: {option: None}})
+    return from_plain({group: {"name": option}} if group in COMPONENTS else {})
 
 
-def _placed(tree: Tree, package: str) -> Tree:
-    for part in reversed([part for part in package.split(".") if part]):
-        tree = {part: tree}
-    return tree
+def _merged(base: Node, over: Node) -> Node:
+    """`over` laid on `base`; text below a mapping can only be a component's name."""
+    return merged(base, over, lambda path: True)
 
 
-def _merged(base: Any, over: Any) -> Any:
-    if isinstance(base, str) and isinstance(over, dict):
-        base = {"name": base}
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    return base | {key: _merged(base[key], value) if key in base else value for key, value in over.items()}
-
-
-def _overridden(tree: Tree, text: str, groups: Groups) -> Tree:
+def _overridden(root: Node, text: str, groups: Groups) -> Node:
     key, assigned, value = text.lstrip("+~").partition("=")
-    path = key.partition("@")[0].split(".")
+    path = tuple(key.partition("@")[0].split("."))
     if text.startswith("~"):
-        return _without(tree, path)
+        return without(root, path)
     if not assigned or not all(path):
-        return tree
+        return root
     section = path[0]
     is_group = len(path) == 1 and (section in {*COMPONENTS, *LABELLED} or section in groups.names)
     if not is_group or not _OPTION.fullmatch(value.strip("[]").replace(",", "")) or _scalar(value) is None:
-        changed: Tree = _merged(tree, _placed_value(path, _scalar(value)))
-        return changed
-    options = value.strip("[]").split(",")
+        return _merged(root, placed(path, from_plain(_scalar(value))))
     if section in COMPONENTS or (section in LABELLED and not text.startswith("+")):
-        tree = {each: value for each, value in tree.items() if each != section}
-    for option in options:
-        tree = _merged(tree, _chosen(groups, section, option.strip()))
-    return tree
+        root = without(root, path)
+    for option in value.strip("[]").split(","):
+        root = _merged(root, _chosen(groups, section, option.strip()))
+    return root
 
 
 def _scalar(text: str) -> Any:
@@ -203,16 +193,3 @@ def _scalar(text: str) -> Any:
         return parse_scalar(text)
     except ValueError:
         return text
-
-
-def _placed_value(path: list[str], value: Any) -> Any:
-    for part in reversed(path):
-        value = {part: value}
-    return value
-
-
-def _without(tree: Tree, path: list[str]) -> Tree:
-    below = tree.get(path[0])
-    if len(path) == 1:
-        return {key: value for key, value in tree.items() if key != path[0]}
-    return tree | {path[0]: _without(below, path[1:])} if isinstance(below, dict) else tree

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hydrantic.completion.outline import Groups
-from hydrantic.completion.vocabulary import Fields, Vocabulary
+from hydrantic.completion.vocabulary import Vocabulary
+from hydrantic.forms import LISTS, Field, Fields, members
 from hydrantic.phrases import words
+from hydrantic.scalars import spelt
 from hydrantic.sections import COMPONENTS, LABELLED
 
 
@@ -27,8 +29,7 @@ class Spot:
 
     def below(self) -> Mapping[str, Spot]:
         """The keys of the next level."""
-        inner = self.value if isinstance(self.value, dict) else {}
-        return {str(key): Spot(self.known, value) for key, value in inner.items()}
+        return {str(key): Spot(self.known, value) for key, value in self._inner.items()}
 
     def values(self) -> Mapping[str, str]:
         """What may follow `key=`, each with its meaning, as far as that can be listed."""
@@ -43,8 +44,15 @@ class Spot:
         """Whether a file of the person's may follow `key=`."""
         return False
 
-    def _child(self, key: str) -> Any:
-        return self.value.get(key) if isinstance(self.value, dict) else None
+    @property
+    def _inner(self) -> Mapping[Any, Any]:
+        return self.value if isinstance(self.value, dict) else {}
+
+    def _settings(self, fields: Fields) -> dict[str, Spot]:
+        return {
+            name: Setting(self.known, self._inner.get(name), said.get("meaning") or words(said["type"]), said)
+            for name, said in fields.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Root(Spot):
         """The sections."""
         return {name: self._section(name, said) for name, said in self.known.sections.items()}
 
-    def _section(self, name: str, said: Mapping[str, Any]) -> Spot:
+    def _section(self, name: str, said: Field) -> Spot:
         default, meaning = said.get("default"), said.get("meaning", "")
         value, wiring = self.value.get(name, default), said.get("wiring", {})
         files = self.groups.options(name) if name in {*COMPONENTS, *LABELLED} else {}
@@ -106,13 +114,11 @@ class Block(Spot):
 
     def below(self) -> Mapping[str, Spot]:
         """The name, the fields of the chosen component, and those beside them."""
-        fields = _settings(self.known, self.known.fields(self.kind, self.chosen), self.value)
-        wiring = _settings(self.known, self.wiring or {}, self.value)
+        own, wiring = self.known.fields(self.kind, self.chosen), self._settings(self.wiring or {})
         name = Name(self.known, self.chosen, f"which {self.kind}", self.kind)
-        if self._child("module_name") is None:
-            return {"name": name, **fields, **wiring}
-        own = self.known.fields(self.kind, self.chosen)
-        kwargs = Settings(self.known, self._child("kwargs"), "hyperparameters of the component", own)
+        if self._inner.get("module_name") is None:
+            return {"name": name, **self._settings(own), **wiring}
+        kwargs = Settings(self.known, self._inner.get("kwargs"), "hyperparameters of the component", own)
         return {"module_name": name, "kwargs": kwargs, **wiring}
 
     def values(self) -> Mapping[str, str]:
@@ -155,12 +161,11 @@ class Labels(Spot):
 
     def below(self) -> Mapping[str, Spot]:
         """The labels that there are."""
-        inner = self.value if isinstance(self.value, dict) else {}
-        return {str(label): self._block(str(label), value) for label, value in inner.items()}
+        return {str(label): self._block(str(label), value) for label, value in self._inner.items()}
 
     def _block(self, label: str, value: Any) -> Spot:
         block = Block(self.known, value, "", self.kind, label, self.wiring)
-        return Block(self.known, value, self.known.summary(self.kind, block.chosen), self.kind, label, self.wiring)
+        return replace(block, meaning=self.known.summary(self.kind, block.chosen))
 
     def values(self) -> Mapping[str, str]:
         """The registered names, and the files of the group."""
@@ -180,113 +185,67 @@ class Settings(Spot):
 
     def below(self) -> Mapping[str, Spot]:
         """The fields."""
-        return {**super().below(), **_settings(self.known, self.fields or {}, self.value)}
+        return {**super().below(), **self._settings(self.fields or {})}
 
 
 @dataclass(frozen=True)
 class Setting(Spot):
     """A field."""
 
-    said: Mapping[str, Any] = field(default_factory=lambda: {"type": "any"})
-    """The field in the form of `hydrantic.spec`."""
+    said: Field = field(default_factory=lambda: {"type": "any"})
 
     @property
-    def types(self) -> tuple[Any, ...]:
-        """The types that its value may have, limits and rules left out."""
-        return tuple(_members(self.said["type"]))
+    def forms(self) -> tuple[tuple[str, Any], ...]:
+        """What its value may be one of; see `hydrantic.forms.members`."""
+        return tuple(members(self.said["type"]))
 
     @property
     def takes_value(self) -> bool:
         """A mapping is set key by key; everything else, and what may be null, is a value."""
-        return any(not (isinstance(each, dict) and "fields" in each) for each in self.types)
+        return any(form != "fields" for form, _ in self.forms)
 
     def below(self) -> Mapping[str, Spot]:
         """The fields of a nested component or of nested settings, the places of a list, the keys of a mapping."""
         found: dict[str, Spot] = {}
-        for each in self.types:
-            found |= self._inside(each)
+        for form, inner in self.forms:
+            found |= self._inside(form, inner)
         return found
 
-    def _inside(self, type_: Any) -> Mapping[str, Spot]:
-        if not isinstance(type_, dict):
-            return {}
-        default = self.said.get("default")
-        if "fields" in type_:
-            return _settings(self.known, type_["fields"], self.value)
-        if "slot" in type_:
+    def _inside(self, form: str, inner: Any) -> Mapping[str, Spot]:
+        if form == "fields":
+            return self._settings(inner)
+        if form == "slot":
+            default = self.said.get("default")
             name = default.get("name") if isinstance(default, dict) else default
-            return Block(self.known, self.value, "", type_["slot"], name if isinstance(name, str) else "").below()
-        if "list" in type_ or "tuple_of" in type_:
-            inner = {"type": type_.get("list") or type_.get("tuple_of")}
+            return Block(self.known, self.value, "", inner, name if isinstance(name, str) else "").below()
+        if form in LISTS and any(each in {"slot", "fields"} for each, _ in members(inner)):
             items = self.value if isinstance(self.value, list) else []
-            is_nested = any(
-                isinstance(each, dict) and {"slot", "fields"} & each.keys() for each in _members(inner["type"])
-            )
-            return {str(at): Setting(self.known, each, "", inner) for at, each in enumerate(items) if is_nested}
-        return super().below() if "dict" in type_ else {}
+            return {str(at): Setting(self.known, each, "", {"type": inner}) for at, each in enumerate(items)}
+        return super().below() if form == "dict" else {}
 
     def values(self) -> Mapping[str, str]:
         """Truth values, choices and names; `null` and `auto` beside them, or where nothing else can be written."""
         found: dict[str, str] = {}
-        for each in self.types:
-            found |= self._listed(each)
-        has_more = not all(_is_listed(each) for each in self.types)
+        for form, inner in self.forms:
+            found |= self.known.names(inner) if form == "slot" else dict.fromkeys(_listed(form, inner), "")
+        has_more = any(form not in _LISTED for form, _ in self.forms)
         return {} if has_more and found.keys() <= {"null", "auto"} else found
-
-    def _listed(self, type_: Any) -> Mapping[str, str]:
-        if isinstance(type_, str):
-            return dict.fromkeys(_WORDS.get(type_, ()), "")
-        if "slot" in type_:
-            return self.known.names(type_["slot"])
-        choices = type_.get("choice") or type_.get("enum", {}).values()
-        return {_written(each): "" for each in choices}
 
     def paths(self) -> tuple[str, ...]:
         """The dotted paths of the kind of a nested component."""
-        kinds = [each["slot"] for each in self.types if isinstance(each, dict) and "slot" in each]
-        return tuple(path for kind in kinds for path in self.known.paths(kind))
+        return tuple(path for form, kind in self.forms if form == "slot" for path in self.known.paths(kind))
 
     @property
     def takes_path(self) -> bool:
         """Whether it names a file to read."""
-        return any(isinstance(each, dict) and each.get("path") in {"input", "any"} for each in self.types)
+        return any(form == "path" and role != "output" for form, role in self.forms)
 
 
-_WORDS: Final = {"bool": ("true", "false"), "null": ("null",), "auto": ("auto",)}
+_LISTED: Final = frozenset({"bool", "null", "auto", "choice", "enum", "slot", "fields"})
+"""The forms of which all values can be listed, or else are keys."""
 
 
-def _is_listed(type_: Any) -> bool:
-    """Whether all that a value of this type may be can be listed."""
-    if isinstance(type_, str):
-        return type_ in _WORDS
-    return not type_.keys().isdisjoint({"slot", "choice", "enum", "fields"})
-
-
-def _members(type_: Any) -> Iterator[Any]:
-    """A type taken apart into what it is one of; `auto` stands for itself."""
-    if isinstance(type_, str):
-        yield type_
-    elif "union" in type_:
-        for each in type_["union"]:
-            yield from _members(each)
-    elif "auto" in type_:
-        yield "auto"
-        yield from _members(type_["auto"])
-    elif "where" in type_ or "rule" in type_:
-        yield from _members(type_.get("where") or type_.get("rule"))
-    else:
-        yield type_
-
-
-def _written(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _settings(known: Vocabulary, fields: Fields, value: Any) -> dict[str, Spot]:
-    inner = value if isinstance(value, dict) else {}
-    return {
-        name: Setting(known, inner.get(name), said.get("meaning") or words(said["type"]), said)
-        for name, said in fields.items()
-    }
+def _listed(form: str, inner: Any) -> tuple[str, ...]:
+    """The values of a form that has only a few, as a person writes them."""
+    few = {"bool": (True, False), "null": (None,), "auto": ("auto",), "choice": inner}
+    return tuple(map(spelt, inner.values() if form == "enum" else few.get(form, ())))

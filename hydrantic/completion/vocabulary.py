@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self
 
+from hydrantic.forms import Fields
 from hydrantic.manifest import Manifest, fresh, latest
+from hydrantic.manifest.descriptions import Description
 from hydrantic.project import Project, ProjectShelf
 from hydrantic.registries import KINDS, entry_points
 from hydrantic.sections import groups
-
-Fields: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Fields by name, in the form of `hydrantic.spec`."""
 
 _NAMED: Final[Fields] = {section: {"type": "any"} for section in (*groups(), "trainer", "vars")}
 """What can be said of the sections without the time that it takes to import their classes."""
@@ -55,7 +54,7 @@ class Vocabulary:
 
     def fields(self, kind: str, name: str) -> Fields:
         """The fields of a component; none where it is not known."""
-        found = None if self.manifest is None else self.manifest.named(kind, name)
+        found = self._described(kind, name)
         if found is None:
             return {}
         # What a model carries of the training is said in sections of its own.
@@ -64,8 +63,11 @@ class Vocabulary:
 
     def summary(self, kind: str, name: str) -> str:
         """What a component is, in a sentence."""
-        found = None if self.manifest is None else self.manifest.named(kind, name)
+        found = self._described(kind, name)
         return "" if found is None else found.summary
+
+    def _described(self, kind: str, name: str) -> Description | None:
+        return None if self.manifest is None else self.manifest.named(kind, name)
 
     @property
     def sections(self) -> Fields:

@@ -17,13 +17,12 @@ from omegaconf import OmegaConf
 
 from hydrantic.document import Limits, Node, kind_of, without
 from hydrantic.problems import Problems
-from hydrantic.reading import Page, read_page
+from hydrantic.reading import SUFFIXES, Page, read_page
 from hydrantic.source import KeyPath, Source
 
 HYDRA_KEYS = ("run.dir", "sweep", "launcher", "sweeper")
 """What a blueprint may set in its `hydra:` node."""
 HYDRA_SECTIONS = ("hydra/launcher", "hydra/sweeper")
-SUFFIXES = (".yaml", ".yml")
 OWN = "(this file)"  # the option that stands for the blueprint's own block of a section
 END_OF_SECTIONS = "(sections)"
 MAX_LOADS = 2_000

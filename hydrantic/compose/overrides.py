@@ -12,9 +12,8 @@ from hydra.core.override_parser.types import Override, OverrideType, Quote, Quot
 from hydra.errors import HydraException
 
 from hydrantic.compose.options import HYDRA_KEYS, OWN, Repository, folders, is_hydra_path, path_of
-from hydrantic.document import key_text
 from hydrantic.problems import Problems
-from hydrantic.scalars import parse_scalar
+from hydrantic.scalars import parse_scalar, spelt
 from hydrantic.source import KeyPath, Source
 
 _BARE_TILDE = re.compile(r"=[ \t]*~[ \t]*$")  # YAML's other null, which Hydra's grammar does not know
@@ -64,7 +63,7 @@ def override_value(value: Any) -> Any:
     if isinstance(value, list):
         return [override_value(item) for item in value]
     if isinstance(value, dict):
-        return {key_text(key): override_value(item) for key, item in value.items()}
+        return {spelt(key): override_value(item) for key, item in value.items()}
     return value
 
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +15,17 @@ from hydrantic.checking import check, composed
 from hydrantic.document import Document, Node
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.explaining.origins import Layer, Setting, settings_in, settings_of
+from hydrantic.forms import held
 from hydrantic.interpolation import references
 from hydrantic.manifest import current
 from hydrantic.phrases import words
+from hydrantic.plan import Plan
 from hydrantic.problems import Problem
 from hydrantic.project import Project
 from hydrantic.registries import reading
 from hydrantic.source import KeyPath, Source, display, dotted
 from hydrantic.suggestions import nearest
+from hydrantic.texts import listed
 from hydrantic.wording import message
 from hydrantic.yaml_text import shortened
 
@@ -30,8 +33,21 @@ _NAMES: Final = 16
 """How many fields a message names."""
 
 
+Planning = Callable[[Path, Sequence[str], Project], Plan]
+"""Makes the plan of a blueprint."""
+
+
+def _checked(blueprint: Path, overrides: Sequence[str], project: Project) -> Plan:
+    return check(blueprint, overrides, project=project)
+
+
 def explain(
-    blueprint: str | Path, key: str, overrides: Sequence[str] = (), *, project: Project | None = None
+    blueprint: str | Path,
+    key: str,
+    overrides: Sequence[str] = (),
+    *,
+    project: Project | None = None,
+    planning: Planning = _checked,
 ) -> Explanation:
     """Explain one value of a blueprint; of one that has problems, what it says as far as it can be told.
 
@@ -40,39 +56,33 @@ def explain(
         key: the dotted path of the value, such as `optimizer.lr`, or a section.
         overrides: `key=value` and the like, as on the command line.
         project: whose components may be used; by default the project that holds the working directory.
+        planning: makes the plan; by default `check` does, which leaves to a run what the data supplies.
 
     Raises:
         BlueprintError: the blueprint has problems, and nothing in it is called so.
         UsageError: nothing is called so, or the project cannot be used.
     """
     project = project or Project.find()
-    found = _settings(blueprint, overrides, project)
+    whole = _whole(Path(blueprint), overrides, project, planning)
     try:
-        setting = _found(found.settings, key, Path(blueprint))
+        return replace(whole, setting=_found(whole.settings, key, Path(blueprint)))
     except UsageError:
-        if found.error is not None:
-            raise found.error from None
+        if whole.problems:
+            raise BlueprintError(whole.problems) from None
         raise
-    problems = () if found.error is None else found.error.problems
-    return Explanation(setting, found.settings, found.document, found.record, problems)
 
 
-@dataclass(frozen=True)
-class _Known:
-    settings: Setting
-    document: Document
-    record: Node
-    error: BlueprintError | None = None
-
-
-def _settings(blueprint: str | Path, overrides: Sequence[str], project: Project) -> _Known:
+def _whole(blueprint: Path, overrides: Sequence[str], project: Project, planning: Planning) -> Explanation:
+    """The explanation of a blueprint as a whole."""
     try:
-        plan = check(blueprint, overrides, project=project)
+        plan = planning(blueprint, overrides, project)
     except BlueprintError as error:
         with reading(current(project)):
             document, _ = composed(blueprint, overrides)
-        return _Known(settings_in(document, project), document, document.root, error)
-    return _Known(settings_of(plan, project), plan.document, plan.record)
+        root = settings_in(document, project)
+        return Explanation(root, root, document, document.root, error.problems)
+    root = settings_of(plan, project)
+    return Explanation(root, root, plan.document, plan.record)
 
 
 def _found(root: Setting, key: str, blueprint: Path) -> Setting:
@@ -106,19 +116,13 @@ def _nowhere(root: Setting, reached: Setting, rest: str, blueprint: Path) -> str
     elif elsewhere:
         said += f"; did you mean {' or '.join(repr(each) for each in elsewhere[:3])}?"
     if not reached.path:
-        return f"{said}\nThe sections are {_names(reached.parts, len(reached.parts))}."
+        return f"{said}\nThe sections are {', '.join(reached.parts)}."
     if not reached.parts:
-        type_ = reached.known.get("type")
-        kind = type_.get("slot") if isinstance(type_, dict) else None
-        choose = "" if kind is None else f"; {dotted(reached.path)}=NAME chooses one"
+        is_slot = held(reached.known.get("type", "any"), "slot") is not None
+        choose = f"; {dotted(reached.path)}=NAME chooses one" if is_slot else ""
         return f"{said}\n'{dotted(reached.path)}' is {shortened(reached.value)}, so there is nothing below it{choose}."
     what = "fields" if reached.entry is not None else "keys"
-    return f"{said}\nThe {what} of {_title(reached)} are {_names(reached.parts, _NAMES)}."
-
-
-def _names(parts: Mapping[str, Any], most: int) -> str:
-    names = list(parts)
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return f"{said}\nThe {what} of {_title(reached)} are {listed(list(reached.parts), _NAMES)}."
 
 
 def _title(setting: Setting) -> str:

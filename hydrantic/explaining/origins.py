@@ -10,6 +10,7 @@ from typing import Any, Final
 from hydrantic.components import hparams_of
 from hydrantic.document import REMEMBERED, Document, Node, is_reference
 from hydrantic.errors import HydranticError
+from hydrantic.forms import Field, Fields, Type, below, held, members, takes_auto
 from hydrantic.hparams import AUTO
 from hydrantic.manifest import Manifest, current
 from hydrantic.plan import GROUPS, Plan
@@ -18,10 +19,7 @@ from hydrantic.project import Project
 from hydrantic.registries import Entry, reading, registry
 from hydrantic.sections import COMPONENTS, LABELLED, kind_of
 from hydrantic.source import KeyPath, Source, display
-from hydrantic.spec import Fields, Type, fields_of
-
-Field = Mapping[str, Any]
-"""What a field may hold, in the form of `hydrantic.spec`; empty where nothing is known of it."""
+from hydrantic.spec import fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,9 @@ class Setting:
 
     @property
     def is_supplied(self) -> bool:
-        """Whether the data will supply the value."""
-        return bool(self.value == AUTO and _mentions_auto(self.known.get("type")))
+        """Whether the data supplies the value, or has done so where it was asked."""
+        waits = self.value == AUTO or (not self.is_set and self.known.get("default") == AUTO)
+        return bool(waits and takes_auto(self.known.get("type", "any")))
 
     @property
     def origin(self) -> str:
@@ -195,7 +194,7 @@ class _Tracer:
         entry, fields = _looked_up(kind, name)
         if len(path) <= 2:
             wiring = self._manifest.sections[str(path[0])].get("wiring", {})
-            fields |= {n: f for n, f in wiring.items() if n not in fields}
+            fields = {**fields, **{n: f for n, f in wiring.items() if n not in fields}}
         parts = {
             part: self._setting((*path, part), _value(block, part, fields), fields.get(part, {}), name)
             for part in dict.fromkeys((*fields, *block))
@@ -213,10 +212,10 @@ class _Tracer:
         return replace(name, layers=(Layer(name.value, node.place, path), *name.layers), is_set=True)
 
     def _setting(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
-        type_ = field.get("type")
+        type_ = field.get("type", "any")
         if (kind := _slot(type_, value)) is not None:
             return self._component(kind, path, _block(value), field, owner)
-        inner = _nested(type_)
+        inner: Fields | None = held(type_, "fields")
         values: Mapping[Any, Any] = {}
         if inner is not None and isinstance(value, dict | None):
             written = value or {}
@@ -225,7 +224,7 @@ class _Tracer:
         else:
             values = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
             inside = owner
-        parts = {str(p): self._setting((*path, p), v, _below(type_, p), inside) for p, v in values.items()}
+        parts = {str(p): self._setting((*path, p), v, below(type_, p), inside) for p, v in values.items()}
         return replace(self._leaf(path, value, field, owner), parts=parts)
 
     def _leaf(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
@@ -341,7 +340,7 @@ def _looked_up(kind: str, name: str) -> tuple[Entry | None, Fields]:
         own = fields_of(hparams_of(entry)) if entry.description is None else entry.description.fields
     except HydranticError:
         return None, fields
-    return entry, fields | {n: dict(f) for n, f in own.items() if kind != "model" or n not in GROUPS}
+    return entry, {**fields, **{n: f for n, f in own.items() if kind != "model" or n not in GROUPS}}
 
 
 def _block(value: Any, name: Any = None) -> dict[str, Any]:
@@ -359,47 +358,6 @@ def _value(values: Mapping[str, Any], name: str, fields: Fields) -> Any:
 
 def _slot(type_: Type, value: Any) -> str | None:
     """The kind of the component that a value is, or None where it is none."""
-    if not isinstance(type_, dict):
-        return None
-    form, inner = next(iter(type_.items()))
-    if form == "slot":
-        named = isinstance(value, dict) and not value.keys().isdisjoint({"name", "module_name"})
-        return str(inner) if named or isinstance(value, str) else None
-    if form == "union":
-        chosen = any(isinstance(each, dict) and value in each.get("choice", ()) for each in inner)
-        return None if chosen else next((kind for each in inner if (kind := _slot(each, value))), None)
-    return _slot(inner, value) if form in {"auto", "where"} else None
-
-
-def _nested(type_: Type) -> Fields | None:
-    """The fields of nested settings, or None where a type is none."""
-    if not isinstance(type_, dict):
-        return None
-    if "fields" in type_:
-        fields: Fields = type_["fields"]
-        return fields
-    return next((found for each in type_.get("union", ()) if (found := _nested(each)) is not None), None)
-
-
-def _below(type_: Type, part: str | int) -> Field:
-    """The field at a part of a value of this type; empty where nothing is known of it."""
-    if not isinstance(type_, dict):
-        return {}
-    form, inner = next(iter(type_.items()))
-    if form == "union":
-        return next((found for each in inner if (found := _below(each, part))), {})
-    if form in {"auto", "where"}:
-        return _below(inner, part)
-    if isinstance(part, int):
-        if form == "tuple":
-            return {"type": inner[part]} if part < len(inner) else {}
-        return {"type": inner} if form in {"list", "set", "frozenset", "tuple_of"} else {}
-    if form == "fields":
-        return dict(inner.get(part, {}))
-    return {"type": inner[1]} if form == "dict" else {}
-
-
-def _mentions_auto(type_: Type) -> bool:
-    if not isinstance(type_, dict):
-        return False
-    return "auto" in type_ or any(map(_mentions_auto, type_.get("union", ()))) or _mentions_auto(type_.get("where"))
+    named = isinstance(value, dict) and not value.keys().isdisjoint({"name", "module_name"})
+    is_word = any(form == "choice" and value in words for form, words in members(type_))
+    return held(type_, "slot") if (named or isinstance(value, str)) and not is_word else None

@@ -9,8 +9,11 @@ from typing import Final
 
 from hydrantic.explaining import Explanation
 from hydrantic.explaining.origins import Layer, Setting
+from hydrantic.forms import held
+from hydrantic.hparams import AUTO
 from hydrantic.phrases import words
 from hydrantic.source import dotted
+from hydrantic.texts import aligned
 from hydrantic.wording import excerpt
 from hydrantic.yaml_text import shortened, to_inline_yaml
 
@@ -36,7 +39,7 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, Sequence[str]]]:
     if setting.is_supplied and setting.is_set:
         yield "supplied by", ["the data, when a run starts"]
     yield "refers to", list(_references(explanation))
-    yield "instead of", _aligned([_replaced(each) for each in setting.replaced])
+    yield "instead of", aligned([_replaced(each) for each in setting.replaced])
     yield "component", list(_component(setting))
     if "type" in known and (isinstance(setting.value, list) or not setting.parts):
         yield "type", [words(known["type"])]
@@ -53,7 +56,7 @@ def _set_by(explanation: Explanation) -> Sequence[str]:
     if layer is not None:
         return [str(layer.source), *excerpt(layer.source, explanation.document.texts).splitlines()[1:]]
     if setting.is_supplied:
-        return [f"{setting.origin}, when a run starts"]
+        return [f"{setting.origin}, when a run starts" if setting.value == AUTO else setting.origin]
     return [f"nobody; it is the {setting.origin.removeprefix('the ')}"]
 
 
@@ -96,8 +99,7 @@ def _to_set_it(setting: Setting) -> Iterator[str]:
 
 def _assigned(setting: Setting) -> str:
     """How an override of a setting goes on after its path."""
-    type_ = setting.known.get("type")
-    if isinstance(type_, dict) and "slot" in type_:
+    if held(setting.known.get("type", "any"), "slot") is not None:
         return "=NAME"
     is_mapping = isinstance(setting.value, dict) or (setting.value is None and setting.parts)
     return ".KEY=..." if is_mapping else "=..."
@@ -109,7 +111,7 @@ def _table(setting: Setting) -> list[str]:
     if isinstance(setting.value, list) and not any(_differs(each, setting) for each in parts):
         return []
     rows = [(str(each.path[-1]), _brief(each), each.origin) for each in parts]
-    return ["", *_aligned(rows)] if rows else []
+    return ["", *aligned(rows)] if rows else []
 
 
 def _differs(element: Setting, whole: Setting) -> bool:
@@ -144,9 +146,3 @@ def _wrapped(start: str, line: str) -> list[str]:
         line, _WIDTH, initial_indent=start, subsequent_indent=" " * _LABELS,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows with their columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,7 +1,10 @@
 """The manifest: what there is to know of every component, kept in the user's cache so that nothing need be imported.
 
 It has a part for the installed shelves and one for each project's, renewed when a component's file, hydrantic itself or
-an installed version changes. It holds plain data and can only misinform: a run reads the components themselves.
+an installed version changes, or what a project's modules looked at when they were imported: further modules, files that
+they read, environment variables that they asked for. What else a module goes by (the folders that it lists, the files
+that it only looks for, the clock, the network) is not watched. The manifest holds plain data and can only misinform: a
+run reads the components themselves.
 """
 
 from __future__ import annotations
@@ -19,16 +22,20 @@ from threading import Timer
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from hydrantic.digests import digest, digest_of
+from hydrantic.errors import UsageError
+from hydrantic.forms import are_fields
 from hydrantic.imports import import_lightning
 from hydrantic.manifest.descriptions import Description
+from hydrantic.manifest.watching import digest_of_variable
 from hydrantic.project import STOCK_SHELF, Project, ProjectShelf, open_shelf
 from hydrantic.registries import KINDS, Entry
 from hydrantic.rundir import write_atomically
+from hydrantic.source import display
 
 if TYPE_CHECKING:
     from hydrantic.hparams import Hparams
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 KEPT: Final = 32
 """How many parts the cache keeps; the oldest go."""
 PATIENCE: Final = 300
@@ -56,7 +63,7 @@ class Manifest:
 
     @property
     def trainer_fields(self) -> Mapping[str, Mapping[str, Any]]:
-        """The fields of the section `trainer`, in the form of `hydrantic.spec`."""
+        """The fields of the section `trainer`, in the form of `hydrantic.forms`."""
         fields: Mapping[str, Mapping[str, Any]] = self.parts[-1]["trainer"]
         return fields
 
@@ -98,7 +105,7 @@ class Manifest:
         found = self.named(kind, name)
         if found is None:
             return None
-        if found.broken or not found.told:
+        if found.broken or not found.told or not found.can_judge:
             import_lightning()  # its module will want it, and this is the quick way
             return None
         # Where the project replaces the name, the path still means the installed component, in a record too.
@@ -181,8 +188,8 @@ def _contents(folder: Path) -> Iterator[bytes]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith((".", "__pycache__")))
         for name in sorted(files):
-            if name.endswith(".py"):
-                file = os.path.join(place, name)  # noqa: PTH118 -- a hundred files on every start
+            file = os.path.join(place, name)  # noqa: PTH118 -- a hundred files on every start
+            if name.endswith(".py") and os.path.isfile(file):  # noqa: PTH113 -- as above
                 yield os.path.relpath(file, folder).encode("utf-8", "surrogateescape")
                 with suppress(OSError), open(file, "rb") as opened:  # noqa: PTH123 -- as above
                     yield opened.read()
@@ -190,11 +197,19 @@ def _contents(folder: Path) -> Iterator[bytes]:
 
 def _installed(project: Project) -> Iterator[bytes]:
     """What is installed: the metadata folders on `sys.path`, whose names hold the versions, and when they were made."""
-    root = "" if project.root is None else str(project.root)
-    for place in sorted({*sys.path} - {"", root, os.getcwd()}):  # noqa: PTH109 -- as text, as `sys.path` has it
+    for place in sorted(_path(project)):
+        if os.path.isfile(place):  # noqa: PTH113 -- as text; modules may lie in a zip
+            yield f"{place} {os.stat(place).st_mtime_ns}".encode()  # noqa: PTH116 -- as above
         with suppress(OSError), os.scandir(place) as entries:
             found = [each for each in entries if each.name.endswith((".dist-info", ".egg-info", ".egg-link"))]
             yield from sorted(f"{each.path} {each.stat().st_mtime_ns}".encode() for each in found)
+
+
+def _path(project: Project) -> tuple[str, ...]:
+    """Where installed modules are searched; what is not there stands on `sys.path` only for who stands here."""
+    root = "" if project.root is None else str(project.root)
+    here = {"", root, os.getcwd()}  # noqa: PTH109 -- as text, as `sys.path` has it
+    return tuple(place for place in dict.fromkeys(sys.path) if place not in here)
 
 
 def cache_folder() -> Path:
@@ -214,14 +229,16 @@ def _kept(key: str) -> Part | None:
         return None
     if part is None:
         return None
-    return part if all(digest_of(Path(f)) == d for f, d in part["dependencies"].items()) else None
+    files = all(digest_of(Path(file)) == said for file, said in part["dependencies"].items())
+    return part if files and all(digest_of_variable(v) == said for v, said in part["variables"].items()) else None
 
 
 def _read(file: Path) -> Part | None:
     """The part in a file, or None where it is not there, torn or something else."""
     try:
-        return _parsed(file.read_bytes())
-    except (OSError, ValueError):
+        part = _parsed(file.read_bytes())
+        return part if part is not None and _is_sound(part, file.name.partition("-")[0]) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -230,6 +247,26 @@ def _parsed(content: bytes) -> Part | None:
     said, _, body = content.partition(b"\n")
     part: Part = json.loads(body) if said.decode() == digest(body) else {}
     return part if "components" in part else None
+
+
+_TEXTS: Final = ("kind", "name", "shelf", "summary", "doc", "title", "broken")
+_SETTINGS: Final = ("trainer", "sections")
+
+
+def _is_sound(part: Part, what: str) -> bool:
+    """Whether a part has the form of one: whoever can write to the cache can misinform, and no more.
+
+    Raises:
+        LookupError, TypeError, AttributeError: it has another form.
+    """
+    components = part["components"]
+    settings = [part[each] for each in _SETTINGS] if what == "installed" else []
+    texts = (value for name in ("dependencies", "variables") for pair in part[name].items() for value in pair)
+    return (
+        all(isinstance(value, str) for value in (*texts, *(c[name] for c in components for name in _TEXTS)))
+        and all(c["kind"] in KINDS and Description.from_plain(c).judged.keys() for c in components)
+        and all(are_fields(each) for each in (*(c["fields"] for c in components), *settings))
+    )
 
 
 def _states(key: str) -> list[Path]:
@@ -283,7 +320,7 @@ def _described_apart(what: str, project: Project) -> Part | None:
         f"import sys; sys.path.insert(0, {str(_HERE.parent)!r})\nfrom hydrantic.manifest.describing import main; main()"
     )
     # -P: the folder that a person stands in is no place to import from.
-    command = [sys.executable, "-P", "-c", code, what, str(project.root)]
+    command = [sys.executable, "-P", "-c", code, what, str(project.root), json.dumps(_path(project))]
     try:
         process = subprocess.Popen(  # noqa: S603 -- this very program
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
@@ -297,21 +334,37 @@ def _described_apart(what: str, project: Project) -> Part | None:
             return _answered(process.stdout, what)
         except ValueError:  # it died within a line
             return None
+        except _NoAnswer as stuck:
+            if timer.is_alive():
+                return None
+            raise UsageError(f"{_whose(what, project)} cannot be read: {stuck}") from None
         finally:
             timer.cancel()
             process.kill()
 
 
-def _answered(answers: IO[str] | None, what: str) -> Part | None:
+class _NoAnswer(Exception):
+    """A process that describes a shelf has ended without an answer; the text says what kept it."""
+
+
+def _whose(what: str, project: Project) -> str:
+    folder = None if what == "installed" else project.shelf
+    return "what is installed" if folder is None else f"the components in {display(folder)}"
+
+
+def _answered(answers: IO[str] | None, what: str) -> Part:
     from tqdm import tqdm
 
-    part: Part | None = None
+    last = "a module"
     about = "reading the components of " + ("what is installed" if what == "installed" else "this project")
     bar = tqdm(desc=about, delay=1, leave=False, disable=None, bar_format="{desc}: {n_fmt}/{total_fmt}")
     with bar:
         for line in answers or ():
             answer = json.loads(line)
-            part = answer.get("part", part)
+            if "part" in answer:  # not read to the end, which another process may hold open that a module started
+                part: Part = answer["part"]
+                return part
+            last = f"the module of the {answer['next']}"
             bar.total, bar.n = answer.get("of", bar.total), answer.get("done", bar.n)
             bar.refresh() if bar.total else None
-    return part
+    raise _NoAnswer(f"importing {last} took more than {PATIENCE} seconds")

@@ -22,12 +22,14 @@ from hydrantic.blueprint import WIRINGS, Blueprint, trainer_hparams
 from hydrantic.components import hparams_of
 from hydrantic.digests import digest_of
 from hydrantic.errors import HydranticError
+from hydrantic.forms import Fields
 from hydrantic.imports import import_lightning
 from hydrantic.manifest.descriptions import Description
+from hydrantic.manifest.watching import Watch
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.project import ProjectShelf, open_shelf
 from hydrantic.registries import KINDS, PROJECT, BrokenComponent, Entry, entry_points, registry
-from hydrantic.spec import Fields, fields_of, is_told, judges_by_type
+from hydrantic.spec import fields_of, is_told, judges_by_type
 from hydrantic.traits import Traits, traits_of
 
 Name = tuple[str, str]
@@ -36,11 +38,11 @@ Name = tuple[str, str]
 Find = Callable[[str, str], Entry | None]
 """Finds the component of a kind and a name."""
 
-Step = Callable[[int, int], None]
-"""Is told how many components are described, and how many there are."""
+Step = Callable[[int, int, str], None]
+"""Is told how many components are described, how many there are, and which is the next."""
 
 
-def describe_installed(step: Step = lambda done, of: None) -> dict[str, Any]:
+def describe_installed(step: Step = lambda *_: None) -> dict[str, Any]:
     """The part of the manifest that holds the components of installed distributions, hydrantic's own among them."""
     import_lightning()
     names = [(kind, point.name) for kind, plural in KINDS.items() for point in entry_points(plural)]
@@ -56,7 +58,7 @@ def sections() -> Fields:
     return found
 
 
-def describe_project(shelf: ProjectShelf, step: Step = lambda done, of: None) -> dict[str, Any]:
+def describe_project(shelf: ProjectShelf, step: Step = lambda *_: None) -> dict[str, Any]:
     """The part of the manifest that holds the components of an open project's shelf."""
     import_lightning()
     names = [(kind, name) for kind in KINDS for name in shelf.names(kind)]
@@ -84,9 +86,9 @@ def _installed(kind: str, name: str) -> Entry | None:
 def _part(names: Sequence[Name], find: Find, step: Step) -> dict[str, Any]:
     described = []
     for done, (kind, name) in enumerate(names):
-        step(done, len(names))
+        step(done, len(names), f"{kind} {name}")
         described.append(dataclasses.asdict(describe(kind, name, find)))
-    return {"components": described, "dependencies": _dependencies()}
+    return {"components": described, "dependencies": _dependencies(), "variables": {}}
 
 
 def describe(kind: str, name: str, find: Find = _near) -> Description:
@@ -142,14 +144,20 @@ def _doc(component: Any) -> str:
 
 def _dependencies() -> dict[str, str]:
     """The imported files, with their digests, that no installed version stands for: projects, editable installs."""
-    places = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    outside = tuple(os.path.realpath(str(place)) + os.sep for place in (*places, Path(__file__).parent.parent))
-    found = {}
+    found, outside = {}, _outside()
     for module in list(sys.modules.values()):
-        real = os.path.realpath(str(getattr(module, "__file__", None) or ""))
-        if real.endswith(".py") and not real.startswith(outside) and not _is_shelf_of(module):
+        name = str(getattr(module, "__file__", None) or "")  # not always a path: torch has modules that it only names
+        real = os.path.realpath(name)
+        is_own = not real.startswith(outside) and not _is_shelf_of(module)
+        if is_own and real.endswith(".py") and Path(name).is_absolute():
             found[real] = digest_of(Path(real))
     return dict(sorted(found.items()))
+
+
+def _outside() -> tuple[str, ...]:
+    """The folders of what is installed."""
+    places = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
+    return tuple(os.path.realpath(str(place)) + os.sep for place in (*places, Path(__file__).parent.parent))
 
 
 def _is_shelf_of(module: Any) -> bool:
@@ -163,12 +171,22 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else is printed meanwhile is no answer
     what, root = sys.argv[1], Path(sys.argv[2])
+    # What was put on the path since that process began counts for what is installed, too.
+    sys.path += [each for each in json.loads(sys.argv[3]) if each not in sys.path]
 
-    def step(done: int, of: int) -> None:
-        _answer(answers, {"done": done, "of": of})
+    def step(done: int, of: int, of_name: str) -> None:
+        _answer(answers, {"done": done, "of": of, "next": of_name})
 
-    part = describe_installed(step) if what == "installed" else describe_project(open_shelf(root / "registry"), step)
-    _answer(answers, {"part": part})
+    _answer(answers, {"part": describe_installed(step) if what == "installed" else _watched(root, step)})
+
+
+def _watched(root: Path, step: Step) -> dict[str, Any]:
+    """The part of a project, with what else its modules look at."""
+    import_lightning()
+    watch = Watch(root, _outside())
+    watch.start()
+    part = describe_project(open_shelf(root / "registry"), step)
+    return part | {"dependencies": part["dependencies"] | watch.files, "variables": watch.variables}
 
 
 def _answer(answers: IO[str], answer: dict[str, Any]) -> None:

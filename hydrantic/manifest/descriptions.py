@@ -35,7 +35,7 @@ class Description:
     title: str = "Hparams"
     """The name of its class of Hparams."""
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    """Its fields, in the form of `hydrantic.spec`."""
+    """Its fields, in the form of `hydrantic.forms`."""
     told: bool = True
     """Whether the fields tell all that its own code would judge."""
     broken: str = ""
@@ -64,6 +64,14 @@ class Description:
         from hydrantic.spec import hparams_from
 
         return hparams_from(self.title, self.fields)
+
+    @property
+    def can_judge(self) -> bool:
+        """Whether its fields and traits have the form that they should have; a file in a cache may hold anything."""
+        try:
+            return self.hparams is not None and self.traits is not None
+        except Exception:  # noqa: BLE001 -- whatever it is, the component's own code knows better
+            return False
 
     @cached_property
     def traits(self) -> Traits:

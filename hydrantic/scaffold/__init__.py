@@ -24,6 +24,7 @@ from hydrantic.scaffold.texts import (
     TESTS,
 )
 from hydrantic.source import display
+from hydrantic.texts import aligned
 
 if TYPE_CHECKING:
     from hydrantic.scaffold.tables import Table
@@ -94,7 +95,7 @@ def _for_table(folder: Path, table: Table, stem: str) -> dict[str, str]:
             f"{display(file)} is there already and stays as it is; remove or rename it, or rename "
             f"{display(table.choice.table.file)}, which the blueprint is named after"
         )
-    from hydrantic.scaffold.tables import blueprint_of
+    from hydrantic.scaffold.blueprints import blueprint_of
 
     files = {name: blueprint_of(table, file.parent, f"hydrantic fit {name}")}
     return files | (_in_units(folder) if table.is_regression else {})
@@ -116,13 +117,11 @@ def _in_units(folder: Path) -> dict[str, str]:
 
 def _commands(stem: str, *, pytest: bool) -> tuple[str, ...]:
     blueprint = f"blueprints/{stem}.yaml"
-    does = {
-        f"hydrantic check {blueprint}": "is everything in it right?",
-        f"hydrantic fit {blueprint}": "train; the run is kept in runs/",
-    }
-    if pytest:
-        does["python -m pytest"] = "do all blueprints still work?"
-    else:
-        does[f"hydrantic fit {blueprint} optimizer.lr=1e-3"] = "with another value"
-    width = max(map(len, does))
-    return tuple(f"{command:<{width}}  # {what}" for command, what in does.items())
+    tests = ("python -m pytest", "# do all blueprints still work?")
+    further = (f"hydrantic fit {blueprint} optimizer.lr=1e-3", "# with another value")
+    commands = [
+        (f"hydrantic check {blueprint}", "# is everything in it right?"),
+        (f"hydrantic fit {blueprint}", "# train; the run is kept in runs/"),
+        tests if pytest else further,
+    ]
+    return tuple(aligned(commands))

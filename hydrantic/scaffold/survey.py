@@ -15,10 +15,11 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from hydrantic.errors import UsageError
 from hydrantic.source import display
 from hydrantic.suggestions import nearest
+from hydrantic.texts import counted, cut
 
 Kind: TypeAlias = Literal["empty", "number", "mixed", "dates", "decimal comma", "text"]
 
-PLACEHOLDERS: Final = frozenset(
+_PLACEHOLDERS: Final = frozenset(
     {"?", "-", "--", ".", "none", "missing", "unknown", "n.a.", "na", "nan", "null", "nil", "#n/a", "#na", "<na>",
      "(null)", "inf", "-inf", "+inf", "infinity", "-infinity"}
 )  # fmt: skip
@@ -112,7 +113,7 @@ class Column:
     def placeholders(self) -> frozenset[str]:
         """What stands for a missing value among its numbers; nothing where something else is among them, too."""
         found = frozenset(self.odd) if self.kind == "mixed" else frozenset()
-        return found if all(each.lower() in PLACEHOLDERS for each in found) else frozenset()
+        return found if all(each.lower() in _PLACEHOLDERS for each in found) else frozenset()
 
     @property
     def missing(self) -> int:
@@ -141,7 +142,7 @@ class Column:
 
     def _judge(self, values: set[str], cells: Sequence[str]) -> None:
         odd = set() if are_numbers(values) else {each for each in values if not are_numbers([each])}
-        if 0 < len(odd) <= len(PLACEHOLDERS):
+        if 0 < len(odd) <= len(_PLACEHOLDERS):
             self.strays += sum(each.strip() in odd for each in cells)
         self.has_numbers = self.has_numbers or len(odd) < len(values)
         if len(self.odd) <= self.marks.categories:
@@ -290,8 +291,7 @@ def _even_rows(reader: Iterable[list[str]], file: Path, width: int) -> Iterator[
 
 
 def _refuse_ragged(file: Path, line: int, values: int, width: int) -> NoReturn:
-    has = "1 value" if values == 1 else f"{values} values"
-    raise UsageError(f"{display(file)}: line {line} has {has}, but the header has {width} columns")
+    raise UsageError(f"{display(file)}: line {line} has {counted(values, 'value')}, but the header has {width} columns")
 
 
 def refuse_other_files(file: Path) -> None:
@@ -357,6 +357,4 @@ def _is_no_utf8(line: bytes) -> bool:
 
 def shown(text: str) -> str:
     """A name or value of a file on one line, and not too long."""
-    line = " ".join(text.split())
-    line = "".join(each for each in line if each.isprintable())
-    return line if len(line) <= 40 else f"{line[:39]}…"
+    return cut("".join(each for each in " ".join(text.split()) if each.isprintable()), 40)

@@ -17,9 +17,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, Label
+from hydrantic.errors import UsageError
+from hydrantic.forms import Field, Fields
 from hydrantic.manifest import Manifest
 from hydrantic.manifest.descriptions import Description
 from hydrantic.model.hparams import ModelHparams
@@ -41,14 +43,13 @@ from hydrantic.schema.types import (
     slot,
 )
 from hydrantic.sections import COMPONENTS, LABELLED, kind_of
+from hydrantic.source import display
 from hydrantic.spec import fields_of, is_told
+from hydrantic.texts import listed
 
 FILE: Final = Path(".hydrantic") / "blueprint.schema.json"
 """Where the schema lies below a project's root."""
 
-Fields = Mapping[str, Mapping[str, Any]]
-
-_SHOWN: Final = 12
 _LABEL: Final[str] = get_args(Label)[1].pattern
 _IS_BLOCK: Final[Schema] = {"type": "object"}
 _IS_NAMED: Final[Schema] = {
@@ -69,7 +70,7 @@ def schema_of(components: Iterable[Description], trainer: Fields) -> Schema:
 
     Arguments:
         components: in the order in which they are looked up: of two with one name, it means the first.
-        trainer: the fields of the section `trainer`, in the form of `hydrantic.spec`.
+        trainer: the fields of the section `trainer`, in the form of `hydrantic.forms`.
     """
     choices: dict[str, list[_Choice]] = {kind: [] for kind in KINDS}
     for each in components:
@@ -98,10 +99,13 @@ def write_schema(manifest: Manifest, file: Path) -> None:
     """Write the schema of the blueprints that may choose what a manifest holds.
 
     Raises:
-        OSError: the file cannot be written; what was there is untouched.
+        UsageError: the file cannot be written; what was there is untouched.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, to_json(manifest))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, to_json(manifest))
+    except OSError as error:
+        raise UsageError(f"cannot write {display(file)}: {error.strerror or error}; choose another place") from error
 
 
 def to_json(manifest: Manifest) -> str:
@@ -192,13 +196,12 @@ def _names(kind: str, choices: list[_Choice]) -> dict[str, Schema]:
     offered = [each for each in choices if each.name == each.component.name]
     names = [each.name for each in offered]
     others = [name for each in choices for name in each.names if name not in names]
-    shown = ", ".join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
     aliases = f"{REFERENCE}|{exactly(others)}" if others else REFERENCE
     return {
         f"{kind}-name": {
             "enum": names or [""],  # an empty list would be no sound schema
             "enumDescriptions": [each.component.summary for each in offered],
-            "errorMessage": f"expected: one of the {KINDS[kind]}: {shown}",
+            "errorMessage": f"expected: one of the {KINDS[kind]}: {listed(names)}",
         },
         f"{kind}-alias": {"type": "string", "pattern": aliases},
     }
@@ -257,7 +260,7 @@ def _needs(kind: str, choices: list[_Choice]) -> Schema:
     return {"if": _IS_BLOCK, "then": block} | ({"else": text} if demanding else {})
 
 
-def _section(section: str, field: Mapping[str, Any], trainer: Fields) -> Schema:
+def _section(section: str, field: Field, trainer: Fields) -> Schema:
     """A section with what can be said of it wherever the rest of the blueprint stands."""
     said = {"description": field.get("meaning", "")} | ({"default": field["default"]} if "default" in field else {})
     if section in COMPONENTS:
@@ -332,7 +335,7 @@ def _complete(choices: Mapping[str, list[_Choice]], trainer: Fields) -> Schema:
     return {"required": required, "properties": {section: silent(needed) for section, needed in found.items()}}
 
 
-def _complete_component(section: str, field: Mapping[str, Any], choices: Mapping[str, list[_Choice]]) -> Schema:
+def _complete_component(section: str, field: Field, choices: Mapping[str, list[_Choice]]) -> Schema:
     kind = COMPONENTS[section]
     default = next((each for each in choices[kind] if field.get("default") in each.names), None)
     return definition(needs(kind)) if default is None else _unless_named(default)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from hydrantic.document import CODE_KEYS
-from hydrantic.phrases import Type, words
+from hydrantic.forms import LISTS, Field, Fields, Type
+from hydrantic.phrases import words
+from hydrantic.yaml_text import to_inline_yaml
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -89,7 +91,7 @@ def _escaped(name: str) -> str:
     return re.sub(r"[.*+?^$|(){}\[\]\\]", r"\\\g<0>", name)
 
 
-def schema_of_field(field: Mapping[str, Any]) -> Schema:
+def schema_of_field(field: Field) -> Schema:
     """The schema of a field with its meaning, type and default in words."""
     schema = schema_of_type(field["type"])
     described: Schema = {"description": about(field)}
@@ -104,24 +106,16 @@ def _short(type_: Type, value: Any) -> Any:
     return value["name"] if is_name else value
 
 
-def about(field: Mapping[str, Any]) -> str:
+def about(field: Field) -> str:
     """The meaning of a field, then its type in words and its default."""
-    type_ = _words(field["type"])
-    default = f"; default: {_shown(_short(field['type'], field['default']))}" if "default" in field else "; required"
-    return "\n\n".join(part for part in (field.get("meaning", ""), type_ + default) if part)
+    needed = "required"
+    if "default" in field:
+        needed = f"default: {to_inline_yaml(_short(field['type'], field['default']))}"
+    return "\n\n".join(part for part in (field.get("meaning", ""), f"{_words(field['type'])}; {needed}") if part)
 
 
 def _words(type_: Type) -> str:
     return "anything" if isinstance(type_, Mapping) and "opaque" in type_ else words(type_)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, Mapping):
-        inner = ", ".join(f"{key}: {_shown(each)}" for key, each in value.items())
-        return f"{{{inner}}}"
-    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, list) else str(value) or "''"
 
 
 def schema_of_type(type_: Type) -> Schema:
@@ -303,7 +297,7 @@ def _mapping(pair: list[Type]) -> Schema:
     )
 
 
-def _settings(fields: Mapping[str, Mapping[str, Any]]) -> Schema:
+def _settings(fields: Fields) -> Schema:
     properties = {name: schema_of_field(field) for name, field in fields.items()}
     return {"type": ["object"], "properties": properties, "additionalProperties": False}
 
@@ -312,10 +306,7 @@ _FORMS: Final[Mapping[str, Callable[[Any], Schema]]] = {
     "path": lambda role: {"type": ["string"]} | ({"pattern": _PATHS[role]} if role in _PATHS else {}),
     "choice": lambda values: {"enum": list(values)},
     "enum": lambda members: {"enum": list(members.values())},
-    "list": _list,
-    "set": _list,
-    "frozenset": _list,
-    "tuple_of": _list,
+    **dict.fromkeys(LISTS, _list),
     "tuple": _tuple,
     "dict": _mapping,
     "slot": lambda kind: {"anyOf": [definition(slot(kind))]},
@@ -333,7 +324,7 @@ def needs_of_type(type_: Type) -> Schema | None:
     return None if found is None else found(inner)
 
 
-def needs_of_fields(fields: Mapping[str, Mapping[str, Any]]) -> Schema:
+def needs_of_fields(fields: Fields) -> Schema:
     """What must not be missing in a mapping with these fields."""
     required = [name for name, field in fields.items() if "default" not in field]
     needed = {name: needs_of_type(field["type"]) for name, field in fields.items()}
@@ -364,7 +355,7 @@ def _needs_of_union(members: list[Type]) -> Schema | None:
 
 
 _NEEDS: Final[Mapping[str, Callable[[Any], Schema | None]]] = {
-    **dict.fromkeys(("list", "set", "frozenset", "tuple_of"), _needs_of_parts("items")),
+    **dict.fromkeys(LISTS, _needs_of_parts("items")),
     **dict.fromkeys(("where", "auto", "rule"), needs_of_type),
     "tuple": _needs_of_tuple,
     "dict": lambda pair: _needs_of_parts("additionalProperties")(pair[1]),

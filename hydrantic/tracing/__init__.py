@@ -1,4 +1,7 @@
-"""Tracing a plan: one training batch through model, loss and metrics without weights, and what a step will need."""
+"""Tracing a plan: one training batch through model, loss and metrics without weights, and what a step will need.
+
+`hydrantic.tracing.telling` puts a trace into words.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,6 @@ from hydrantic.wording import message
 _SMALL_MODEL: Final = 64 << 20
 _SMALL_BATCH: Final = 8 << 20
 """Bytes of weights and of a batch up to which a model is run for real where the meta device cannot tell."""
-_MOST_LAYERS: Final = 16
-_MIXED: Final = frozenset({"16", "bf16", "16-mixed", "bf16-mixed", "transformer-engine", "transformer-engine-float16"})
 _FASTER: Final = ("fused", "foreach", "capturable", "differentiable")
 """Arguments of torch's optimizers that choose how a step is computed, on some devices only."""
 
@@ -103,22 +104,16 @@ class Trace:
     """What could not be traced, with the reason; no mistake of anybody's."""
 
     @property
-    def total_bytes(self) -> int:
-        """The memory of a training step, as far as it is known."""
-        unsure = (self.optimizer_bytes, self.activation_bytes, self.batch_bytes)
-        return self.parameter_bytes + self.gradient_bytes + sum(size or 0 for size in unsure)
-
-    @property
     def bytes(self) -> dict[str, int | None]:
-        """The memory of a training step by what it is for."""
-        return {
+        """The memory of a training step by what it is for; the total as far as it is known."""
+        parts = {
             "parameters": self.parameter_bytes,
             "gradients": self.gradient_bytes,
             "optimizer": self.optimizer_bytes,
             "activations": self.activation_bytes,
             "batch": self.batch_bytes,
-            "total": self.total_bytes,
         }
+        return parts | {"total": sum(size or 0 for size in parts.values())}
 
     def to_plain(self) -> dict[str, Any]:
         """Dictionaries, lists, text and numbers."""
@@ -420,71 +415,3 @@ def _optimizers_in(configured: Any) -> Iterator[Optimizer]:
     elif isinstance(configured, list | tuple):
         for each in configured:
             yield from _optimizers_in(each)
-
-
-def words(trace: Trace) -> str:
-    """What a trace shows, as text for the terminal."""
-    return "\n".join([*_of_shapes(trace), "", *_of_layers(trace), "", *_of_bytes(trace), *_of_gaps(trace)])
-
-
-def _of_shapes(trace: Trace) -> list[str]:
-    size = trace.facts.train_size
-    samples = "" if size is None else f", {size:,} training samples"
-    rows = [("data", f"{trace.plan.data.name}{samples}")]
-    named = (("inputs", trace.inputs), ("targets", trace.targets), ("outputs", trace.outputs))
-    rows += [(name, _in_words(shapes)) for name, shapes in named if shapes]
-    return [f"  {name:<10}  {text}" for name, text in rows]
-
-
-def _in_words(shapes: Any) -> str:
-    if isinstance(shapes, dict):
-        return ", ".join(f"{name} {_in_words(part)}" for name, part in shapes.items())
-    return ", ".join(map(_in_words, shapes)) if isinstance(shapes, list) else str(shapes)
-
-
-def _of_layers(trace: Trace) -> list[str]:
-    frozen = trace.parameters - trace.trainable
-    count = f"{_counted(trace.parameters)}{f', {frozen:,} of them frozen' if frozen else ''}"
-    shown = trace.layers[:_MOST_LAYERS]
-    rows = [(each.name, each.type, _shape_only(each.outputs), f"{each.parameters:,}") for each in shown]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    lines = [
-        f"    {name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {number:>{widths[3]}}"
-        for name, kind, shape, number in rows
-    ]
-    more = len(trace.layers) - len(shown)
-    return [f"  {'model':<10}  {trace.plan.model.name}, {count}", *lines, *([f"    and {more} more"] if more else [])]
-
-
-def _counted(parameters: int) -> str:
-    return f"{parameters:,} parameter{'' if parameters == 1 else 's'}"
-
-
-def _shape_only(shapes: Any) -> str:
-    text = "" if shapes is None else str(shapes.shape) if isinstance(shapes, TensorShape) else _in_words(shapes)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _of_bytes(trace: Trace) -> list[str]:
-    sizes = [(name, "unknown" if size is None else in_units(size)) for name, size in trace.bytes.items()]
-    width = max(len(size) for _, size in sizes)
-    notes = {"total": "at least" if None in trace.bytes.values() else ""}
-    optimizer, precision = trace.plan.optimizer, str(trace.plan.trainer["precision"])
-    notes["activations"] = f"in float32; {precision} keeps less" if precision in _MIXED else ""
-    notes["optimizer"] = "" if optimizer is None else optimizer.name
-    lines = [f"    {name:<11}  {size:>{width}}  {notes.get(name, '')}".rstrip() for name, size in sizes]
-    return ["  memory of a training step (estimate)", *lines]
-
-
-def in_units(size: int) -> str:
-    """A number of bytes as a person reads it: `640 B`, `1.5 KiB`, `2.0 GiB`."""
-    amount, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def _of_gaps(trace: Trace) -> list[str]:
-    return ["", *(f"  not traced: {reason}" for reason in trace.not_traced)] if trace.not_traced else []

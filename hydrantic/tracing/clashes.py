@@ -20,7 +20,8 @@ from hydrantic.hparams import Hparams
 from hydrantic.plan import Plan
 from hydrantic.project import STOCK_SHELF
 from hydrantic.source import KeyPath, display, dotted
-from hydrantic.tracing.footprint import shapes_of, tensors_in
+from hydrantic.texts import cut
+from hydrantic.tracing.footprint import in_words, shapes_of, tensors_in
 
 Built = list[tuple[Component[Any], Any]]
 """What components have built: each with its object, inner ones first."""
@@ -28,7 +29,7 @@ Built = list[tuple[Component[Any], Any]]
 Keys = tuple[str, ...]
 """Fields with their values, in words."""
 
-SIZES: Final[Mapping[str, int]] = {
+_SIZES: Final[Mapping[str, int]] = {
     "in_features": -1, "in_channels": 1, "num_features": 1, "num_channels": 1, "input_size": -1, "embed_dim": -1,
     "normalized_shape": -1,
 }  # fmt: skip
@@ -222,7 +223,7 @@ def _misfit(module: nn.Module | None, arguments: tuple[Any, ...]) -> _Misfit | N
     # What an attribute of somebody else's module means is a guess.
     if tensor is None or not type(module).__module__.startswith("torch.nn."):
         return None
-    for attribute, dimension in SIZES.items():
+    for attribute, dimension in _SIZES.items():
         wanted = _one_number(getattr(module, attribute, None))
         at = dimension % max(tensor.ndim, 1)
         if wanted is None or not _has_batch(module, tensor) or at >= tensor.ndim:
@@ -361,22 +362,12 @@ def wire(component: Component[Any], name: str) -> str | None:
 
 def said(values: Any) -> str:
     """The shapes of tensors in a few words: `(64, 10)`, `logits (64, 10), aux (64, 3)`."""
-    text = _said(shapes_of(values))
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def _said(shapes: Any) -> str:
-    if isinstance(shapes, dict):
-        return ", ".join(f"{name} {_said(part)}" for name, part in shapes.items())
-    if isinstance(shapes, list):
-        return ", ".join(_said(part) for part in shapes)
-    return str(getattr(shapes, "shape", shapes))
+    return cut(in_words(shapes_of(values), lambda each: str(each.shape)), 120)
 
 
 def told(error: BaseException) -> str:
     """An exception in one line; its type where the message is not written for a person."""
-    text = " ".join(str(error).split())
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    text = cut(" ".join(str(error).split()), _LONGEST)
     if text and isinstance(error, HydranticError | ValueError):
         return text
     return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -27,6 +26,7 @@ from hydrantic.build import unwired
 from hydrantic.errors import BlueprintError, InvalidField
 from hydrantic.model.model import Composition
 from hydrantic.plan import Plan
+from hydrantic.process import Restore, put_back, settings_as_they_were
 from hydrantic.tracing.clashes import Anatomy, Built, own_place, told, watched
 from hydrantic.tracing.footprint import SavedForBackward
 
@@ -96,14 +96,14 @@ def _body(plan: Plan, device: torch.device) -> Body:
     seed_everything(plan.blueprint.seed, workers=True, verbose=False)
     with on(device):
         model = unwired(replace(plan, model=watched(plan.model, built)))
-    if (precision := precision_of(plan)) is not None:
+    if (precision := _precision_of(plan)) is not None:
         model = model.to(precision)
     if device == META:
         _take_weights(model)
     return Body(model, Anatomy(plan, built), device)
 
 
-def precision_of(plan: Plan) -> torch.dtype | None:
+def _precision_of(plan: Plan) -> torch.dtype | None:
     """The type to which the trainer converts weights and inputs; None where it converts none."""
     return _PRECISIONS.get(str(plan.trainer["precision"]))
 
@@ -231,7 +231,7 @@ def first_batch(plan: Plan, data: LightningDataModule) -> FirstBatch:
     except Exception as error:
         message, at = told(error), own_place(error)
         raise plan.refuse("no-batch", ("data",), data=plan.data.name, message=message, at=at) from error
-    return replace(batch, values=_in_precision(batch.values, precision_of(plan)))
+    return replace(batch, values=_in_precision(batch.values, _precision_of(plan)))
 
 
 def _first_batch(data: LightningDataModule) -> FirstBatch:
@@ -288,50 +288,18 @@ def first_samples(values: Any, count: int, size: int) -> Any:
 
 @contextmanager
 def process_as_it_was() -> Iterator[None]:
-    """Take back whatever is set or drawn meanwhile, and let nobody's chatter through to the output."""
-    restores = [*_settings(), *_random_states()]
-    environment = {name: os.environ.get(name) for name in _VARIABLES}
+    """Put back whatever is set or drawn meanwhile, and let nobody's chatter through to the output."""
     logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    try:
-        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
-            logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        logger.setLevel(level)
-        for restore, state in restores:
-            restore(state)
-        for name, value in environment.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    states = [*_random_states(), (logger.setLevel, logger.level)]
+    with settings_as_they_were(), put_back(states), warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        yield
 
 
-_VARIABLES: Final = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
-
-_Restore = tuple[Callable[[Any], Any], Any]
-
-
-def _settings() -> list[_Restore]:
-    deterministic = torch.get_deterministic_debug_mode()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    return [
-        (torch.set_default_dtype, torch.get_default_dtype()),
-        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision()),
-        (torch.set_deterministic_debug_mode, deterministic),
-        (torch.set_grad_enabled, torch.is_grad_enabled()),
-        (_set_cudnn, cudnn),
-    ]
-
-
-def _set_cudnn(flags: tuple[bool, bool]) -> None:
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
-
-
-def _random_states() -> list[_Restore]:
+def _random_states() -> list[Restore]:
     numpy_state = np.random.get_state()  # noqa: NPY002 -- the global state is what others may have touched
-    states: list[_Restore] = [
+    states: list[Restore] = [
         (random.setstate, random.getstate()),
         (np.random.set_state, numpy_state),
         (torch.set_rng_state, torch.get_rng_state()),

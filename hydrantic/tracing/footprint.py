@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -47,6 +47,15 @@ def _named_parts(values: Any) -> Mapping[Any, Any] | None:
     if dataclasses.is_dataclass(values) and not isinstance(values, type):
         return {each.name: getattr(values, each.name, None) for each in dataclasses.fields(values)}
     return None
+
+
+def in_words(shapes: Any, word: Callable[[TensorShape], str] = str) -> str:
+    """What `shapes_of` gives on one line, each shape in the words of `word`."""
+    if isinstance(shapes, dict):
+        return ", ".join(f"{name} {in_words(part, word)}" for name, part in shapes.items())
+    if isinstance(shapes, list):
+        return ", ".join(in_words(part, word) for part in shapes)
+    return word(shapes) if isinstance(shapes, TensorShape) else str(shapes)
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ from hydrantic.tracing.dryrun import Pass, Untraceable, lacks_kernel, made_up, o
 from hydrantic.tracing.footprint import tensors_in
 from hydrantic.traits import traits_of
 
-Found = tuple[Problem, ...]
+_Found = tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Judging:
     seen: Pass
     targets: Any
 
-    def problems(self) -> Found:
+    def problems(self) -> _Found:
         """Everything that loss and metrics refuse, each at its key."""
         outputs = made_up(self.seen.outputs)
         if traits_of(self.plan.model.entry).computes_loss:
@@ -55,7 +55,7 @@ class Judging:
             found = self._loss(outputs)
         return (*found, *(each for label in self.plan.metrics for each in self._metric(label, outputs)))
 
-    def _own_loss(self) -> Found:
+    def _own_loss(self) -> _Found:
         """What is wrong with what the model's own `compute_metrics` returns."""
         plan, model, device = self.plan, self.seen.body.model, self.seen.body.device
         assert isinstance(model, Model)  # of its style
@@ -73,7 +73,7 @@ class Judging:
             return plan.refuse("no-own-loss", ("model",), model=plan.model.name, names=names).problems
         return tuple(each for name, value in values.items() for each in self._not_one_number(plan.model, name, value))
 
-    def _width(self, outputs: Any) -> Found:
+    def _width(self, outputs: Any) -> _Found:
         """Whether the model puts out another number of values than the data asks for, where the loss goes by it."""
         plan, component = self.plan, self.plan.loss
         if component is None or traits_of(component.entry).tasks is None or wire(component, "target") is not None:
@@ -89,7 +89,7 @@ class Judging:
             data=plan.data.name, loss=component.name, is_key=path != ("model",),
         ).problems  # fmt: skip
 
-    def _loss(self, outputs: Any) -> Found:
+    def _loss(self, outputs: Any) -> _Found:
         component = self.plan.loss
         if component is None or self.loss is None:
             return ()
@@ -106,7 +106,7 @@ class Judging:
             return self.plan.refuse("broadcast", component.path, owner=component.name, **shapes).problems
         return self._not_one_number(component, "loss", value)
 
-    def _metric(self, label: str, outputs: Any) -> Found:
+    def _metric(self, label: str, outputs: Any) -> _Found:
         component = self.plan.metrics[label]
         metric = wired(self.plan, component)
         if found := self._missing_parts(component, outputs):
@@ -122,14 +122,14 @@ class Judging:
             return self._fails(component, error, outputs)
         return tuple(each for name, value in values.items() for each in self._not_one_number(component, name, value))
 
-    def _fails(self, component: Component[Any], error: Exception, outputs: Any) -> Found:
+    def _fails(self, component: Component[Any], error: Exception, outputs: Any) -> _Found:
         if lacks_kernel(error):
             raise Untraceable(f"the {component.kind} '{component.name}', which a CPU cannot run ({told(error)})")
         widths = [each.shape[1] for each in tensors_in(_part(outputs, component, "input")) if each.ndim > 1]
         origin = self.seen.body.anatomy.origin(widths[0]) if len(widths) == 1 else ""
         return judge_clash(self.plan, component, error, outputs, self.targets, origin).problems
 
-    def _missing_parts(self, component: Component[Any], outputs: Any) -> Found:
+    def _missing_parts(self, component: Component[Any], outputs: Any) -> _Found:
         """Keys that a loss or metric reads and that are not there."""
         found: list[Problem] = []
         for field, values in (("input", outputs), ("target", self.targets)):
@@ -142,7 +142,7 @@ class Judging:
                 found += self.plan.refuse("no-such-part", path, **facts).problems
         return tuple(found)
 
-    def _not_one_number(self, component: Component[Any], name: str, value: Any) -> Found:
+    def _not_one_number(self, component: Component[Any], name: str, value: Any) -> _Found:
         is_number = isinstance(value, int | float) and component.kind == "metric"
         if value.numel() == 1 if isinstance(value, Tensor) else is_number:
             return ()

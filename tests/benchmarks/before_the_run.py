@@ -1,6 +1,6 @@
 """What a person waits for before anything runs, beside LightningCLI and applications of Hydra, in turn, as ratios.
 
-    pip install 'jsonargparse[signatures]'          LightningCLI needs it
+    pip install -e '.[benchmark]' -c constraints.txt      LightningCLI needs jsonargparse
     python tests/benchmarks/before_the_run.py [--runs 5]
 
 Every figure is the median time of a whole process on one thread; the peers answer the question that comes nearest. The

@@ -102,3 +102,17 @@ def test_a_command_that_is_wrong_says_what_is_right(
 def test_config_name_finds_the_blueprint(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--config-name", "a b", "--config-path", ".", "seed"]) == 0
     assert capsys.readouterr().out.startswith("seed: 42\n")
+
+
+def test_deep_asks_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "a b.yaml", "model.in_features"]) == 0
+    assert "model.in_features: auto\n\nset by      the data, when a run starts\n" in capsys.readouterr().out
+    assert main(["explain", "a b.yaml", "model.in_features", "--deep"]) == 0
+    assert "model.in_features: 64\n\nset by      the data\n" in capsys.readouterr().out
+
+
+def test_deep_tells_what_contradicts_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "a b.yaml", "model.in_features", "model.in_features=63", "--deep"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith("model.in_features: 63\n")
+    assert "is 63, but the data 'digits' says 64" in printed.err

@@ -13,6 +13,8 @@ import pytest
 import hydrantic
 from hydrantic.cli.main import VERBS, guarded, main
 from hydrantic.errors import Interrupted, RunFailed, UsageError
+from hydrantic.texts import visible
+from tests.projects import write
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -100,3 +102,59 @@ def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "there is no such file" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check", "--help"], ["completion", "zsh"]])
+def test_a_full_disk_is_said_and_a_reader_that_has_gone_is_not(words: list[str]) -> None:
+    code = "import sys; from hydrantic.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": ""}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "[Errno 28] No space left on device\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        ended = subprocess.run(command, env=environment, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_terminal_without_the_letters_gets_escapes(tmp_path: Path) -> None:
+    (tmp_path / "ü.yaml").write_text('data: digits\nmodel: "m\\e[31mö"\nloss: cross_entropy\n', encoding="utf-8")
+    ended = python("-m", "hydrantic", "check", str(tmp_path / "ü.yaml"), PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert r"\xfc.yaml" in ended.stderr
+    assert r"no model is called 'm\x1b[31m\xf6'" in ended.stderr
+
+
+HOSTILE = r"""
+from torch import nn
+from hydrantic import register_model
+
+@register_model("evil\x1b[31m", aliases=["\x07"])
+class Evil(nn.Linear):
+    "A line\x1b[2J\r and \x9b31m more."
+"""
+
+
+@pytest.mark.usefixtures("scratch")
+def test_nothing_that_others_wrote_steers_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "registry" / "evil.py", HOSTILE)
+    good = 'data: digits\nmodel: mlp\nloss: cross_entropy\nvars: {"a\\e[1m": "\\e[2J"}\ndescription: "\\x9b1m"\n'
+    write(tmp_path / "good.yaml", good)
+    write(
+        tmp_path / "bad\x1b[31m.yaml", good.replace("mlp", '{name: mlp, "x\\e[1m": 1, dropout: "\\e[2J\\n1 problem"}')
+    )
+    for words in (
+        ["list"], ["list", "--json"], ["describe", "evil\x1b[31m"], ["describe", "\x1b"], ["check", "good.yaml"],
+        ["check", "bad\x1b[31m.yaml"], ["check", "bad\x1b[31m.yaml", "--json"], ["show", "good.yaml", "--origins"],
+        ["show", "good.yaml", "--json"], ["explain", "good.yaml", "vars"], ["explain", "bad\x1b[31m.yaml", "model"],
+        ["explain", "good.yaml", "\x1b"], ["check", "no\x1b[31m.yaml"],
+    ):  # fmt: skip
+        main(words)
+        printed = "".join(capsys.readouterr())
+        assert printed == visible(printed)
+        assert "\n1 problem\n" not in printed

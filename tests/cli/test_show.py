@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from hydrantic.checking import check
 from hydrantic.cli.main import main
 from hydrantic.reading import parse_yaml
-from tests.projects import write
+from tests.projects import DIGITS, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -83,3 +85,18 @@ def test_a_blueprint_with_problems_is_not_shown(capsys: pytest.CaptureFixture[st
 def test_without_a_blueprint_it_says_what_it_wants(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show"]) == 2
     assert capsys.readouterr().err.startswith("which blueprint? hydrantic show BLUEPRINT")
+
+
+def test_deep_shows_what_the_data_supplies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "deep.yaml", DIGITS)
+    assert main(["show", str(file), "--deep", "--origins"]) == 0
+    printed = capsys.readouterr().out
+    assert ": auto" not in printed.split("callbacks:")[0]
+    assert re.search(r"\n  in_features: 64 +# data\n", printed)
+
+
+def test_a_file_whose_name_is_no_text_is_shown_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / os.fsdecode(b"x\xff.yaml")
+    file.write_text(DIGITS, encoding="utf-8")
+    assert main(["show", "--origins", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("name: x?  ")

@@ -37,6 +37,8 @@ TYPES: list[Any] = [
     {"choice": ["min", "max"]},
     {"choice": ["min", 2]},
     {"choice": [None, "min"]},
+    {"sequence": "float"},
+    {"sequence": {"fields": SETTINGS, "title": "Settings"}},
     {"enum": {"LEAST": "min", "MOST": "max"}, "title": "Mode"},
     {"union": [{"choice": ["min", "max"]}, "null"]},
     {"union": [{"choice": ["min", "max"]}, "bool"]},

@@ -22,8 +22,6 @@ def clash(folder: Path, model: str, *overrides: str, shelf: str = "") -> str:
     return problem
 
 
-# -- sizes of torch's own modules -------------------------------------------------------------------------------------
-
 TWO = "layers: [flatten, {name: linear, in_features: 64, out_features: 32}, {name: linear, in_features: 16, out_features: 10}]"  # noqa: E501 -- as a person writes it
 
 
@@ -140,9 +138,6 @@ def test_a_model_that_forgets_to_flatten_is_told_what_the_data_gives(tmp_path: P
         "a.yaml:4:8: model: the model 'straight': its Linear 'head' has in_features=64, but dimension 3 of its input "
         "(64, 1, 8, 8) is 8, as the data 'digits' gives it (registry/parts.py:39)"
     )
-
-
-# -- everything else --------------------------------------------------------------------------------------------------
 
 
 def _dedent(text: str) -> str:
@@ -275,9 +270,6 @@ class Doubles(pl.LightningDataModule):
     [problem] = refused(tmp_path, text, shelf=shelf)
     assert problem.startswith("a.yaml:4:8: model: the model 'linear': its Linear 'layers.1' fails on (5, 4): Runtime")
     assert "Double and Float" in problem
-
-
-# -- parts ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_watched_component_notes_what_it_and_its_parts_build() -> None:

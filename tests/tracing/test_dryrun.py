@@ -21,8 +21,6 @@ pytestmark = pytest.mark.usefixtures("scratch")
 
 LINEAR = "loss: mse\nloggers: {}\nmodel: {name: linear, in_features: 4, out_features: 1}\n"
 
-# -- models -----------------------------------------------------------------------------------------------------------
-
 
 def test_a_model_without_weights_takes_no_memory(tmp_path: Path) -> None:
     body = body_of(planned(tmp_path, DIGITS + "model: {name: linear, in_features: 64, out_features: 10}\n"), META)
@@ -85,9 +83,6 @@ def test_a_smaller_batch_is_cut_from_a_batch() -> None:
     batch = {"inputs": torch.zeros(4, 2), "scale": torch.ones(3), "ids": ["a", "b"]}
     cut = first_samples(batch, 1, 4)
     assert (cut["inputs"].shape, cut["scale"].shape, cut["ids"]) == ((1, 2), (3,), ["a", "b"])
-
-
-# -- the first batch --------------------------------------------------------------------------------------------------
 
 
 def data(body: str) -> str:
@@ -185,9 +180,6 @@ def test_without_a_batch_only_parameters_are_counted(tmp_path: Path, body: str, 
     found = traced(tmp_path, "data: mine\n" + LINEAR, shelf=data(body))
     assert found.not_traced == (reason,)
     assert (found.parameters, found.outputs, found.activation_bytes, found.batch_bytes) == (5, None, None, None)
-
-
-# -- the process ------------------------------------------------------------------------------------------------------
 
 
 def state() -> tuple[object, ...]:

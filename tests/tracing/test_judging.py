@@ -126,9 +126,6 @@ def judged(folder: Path, text: str, *overrides: str) -> list[str]:
     return refused(folder, f"{text}loggers: {{}}\n", *overrides, shelf=SHELF)
 
 
-# -- the number of outputs --------------------------------------------------------------------------------------------
-
-
 def test_a_model_that_puts_out_another_number_than_the_data_asks_for_is_refused_at_that_number(tmp_path: Path) -> None:
     layers = "[flatten, {name: linear, in_features: 64, out_features: 12}]"
     text = f"data: digits\nloss: cross_entropy\nmodel: {{name: stack, layers: {layers}}}\n"
@@ -155,9 +152,6 @@ def test_a_loss_that_names_no_task_may_want_any_number_of_outputs(tmp_path: Path
     layers = "[{name: linear, in_features: 10, out_features: 2}]"
     text = f"data: diabetes\nloss: of_mixtures\nmodel: {{name: stack, layers: {layers}}}\n"
     assert traced(tmp_path, text, shelf=SHELF).outputs.shape == (32, 2)
-
-
-# -- loss -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_gets_the_wrong_shape_is_refused_with_what_gave_it(tmp_path: Path) -> None:
@@ -196,9 +190,6 @@ def test_a_loss_that_is_not_one_number_is_refused(tmp_path: Path) -> None:
 )
 def test_values_are_refused_only_where_those_of_the_model_itself_are(tmp_path: Path, text: str) -> None:
     assert traced(tmp_path, text, shelf=SHELF).not_traced == ()
-
-
-# -- wiring -----------------------------------------------------------------------------------------------------------
 
 
 def test_several_outputs_want_a_key(tmp_path: Path) -> None:
@@ -241,9 +232,6 @@ def test_a_batch_that_is_a_mapping_wants_a_key_for_the_target(tmp_path: Path) ->
     assert (found.inputs["inputs"].shape, found.targets["truth"].shape) == ((5, 4), (5, 1))
 
 
-# -- metrics ----------------------------------------------------------------------------------------------------------
-
-
 def test_every_metric_that_gets_the_wrong_shape_is_refused_at_its_label(tmp_path: Path) -> None:
     text = "data: digits\nloss: cross_entropy\nmodel: mlp\nmetrics: {first: of_three, accuracy: , of_three: }\n"
     words = (
@@ -266,9 +254,6 @@ def test_a_metric_that_cannot_be_logged_is_refused(tmp_path: Path) -> None:
 def test_a_metric_may_want_more_samples_than_a_batch_has(tmp_path: Path) -> None:
     text = "data: {name: iris, batch_size: 1}\nloss: cross_entropy\nmodel: linear\nmetrics: {of_two_samples: }\n"
     assert traced(tmp_path, text, shelf=SHELF).not_traced == ()
-
-
-# -- models with a loss of their own ----------------------------------------------------------------------------------
 
 
 def test_a_loss_of_the_models_own_is_tried_with_what_it_holds(tmp_path: Path) -> None:

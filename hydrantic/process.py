@@ -1,0 +1,53 @@
+"""What Lightning, torch and components set for the whole process, put back when a run has ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+
+Restore = tuple[Callable[[Any], Any], Any]
+"""A function, and the state that it puts back."""
+
+_VARIABLES: Final = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
+
+
+@contextmanager
+def settings_as_they_were() -> Iterator[None]:
+    """Put back what is set meanwhile of torch's settings and the environment, so that nothing depends on what ran."""
+    environment = {name: os.environ.get(name) for name in _VARIABLES}
+    with put_back(_settings()):
+        try:
+            yield
+        finally:
+            for name, value in environment.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+
+@contextmanager
+def put_back(states: list[Restore]) -> Iterator[None]:
+    """Put states back in the end."""
+    try:
+        yield
+    finally:
+        for restore, state in states:
+            restore(state)
+
+
+def _settings() -> list[Restore]:
+    return [
+        (torch.set_default_dtype, torch.get_default_dtype()),
+        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision()),
+        (torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode()),
+        (torch.set_grad_enabled, torch.is_grad_enabled()),
+        (_set_cudnn, (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)),
+    ]
+
+
+def _set_cudnn(flags: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
