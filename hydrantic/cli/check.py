@@ -32,7 +32,7 @@ def parser() -> ArgumentParser:
     """The command line of `check`."""
     does = "Report everything that is wrong with a blueprint before anything runs."
     check = verb_parser("check", "BLUEPRINT|DIR ... [key=value ...] [options]", does, EXAMPLES)
-    add_blueprint(check)
+    add_blueprint(check, "BLUEPRINT|DIR", "YAML files, or folders of them")
     check.add_argument("--deep", action="store_true", help="read the data, trace one batch through the model")
     check.add_argument("--json", action="store_true", help="print records for a program to read")
     return check

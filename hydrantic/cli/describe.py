@@ -19,7 +19,9 @@ EXAMPLES = """examples:
   hydrantic describe model mlp
   hydrantic describe optimizer torch.optim.AdamW
   hydrantic describe adamw            where only one kind has the name
-  hydrantic describe metric f1 --json"""
+  hydrantic describe metric f1 --json
+
+exit codes: 0 done, 2 the command is wrong."""
 
 
 def parser() -> ArgumentParser:

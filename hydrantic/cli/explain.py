@@ -31,7 +31,7 @@ def parser() -> ArgumentParser:
     """The command line of `explain`."""
     does = "Explain one value of a blueprint: what set it, what that replaced, its type, range, default and meaning."
     explain = verb_parser("explain", "BLUEPRINT KEY [key=value ...] [options]", does, EXAMPLES)
-    add_blueprint(explain)
+    add_blueprint(explain, "BLUEPRINT KEY", "the YAML file and the dotted path of a value")
     add_deep(explain)
     explain.add_argument("--json", action="store_true", help="print a record for a program to read")
     return explain

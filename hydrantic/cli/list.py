@@ -20,7 +20,8 @@ EXAMPLES = """examples:
   hydrantic list --json       as records for a program to read
 
 A name in [brackets] is the shelf of a component that does not come with hydrantic.
-`hydrantic describe KIND NAME` tells more about one."""
+`hydrantic describe KIND NAME` tells more about one.
+exit codes: 0 done, 2 the command is wrong."""
 
 
 def parser() -> ArgumentParser:

@@ -27,14 +27,20 @@ def verb_parser(verb: str, usage: str, description: str, epilog: str) -> Argumen
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--project", metavar="DIR", type=Path, help="whose registry/ to use (default: where you are)")
+    parser.add_argument("--project", metavar="DIR", type=Path, help="the project (default: the one you are in)")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
     return parser
 
 
-def add_blueprint(parser: ArgumentParser) -> None:
-    """Let a verb take a blueprint and overrides; `blueprint_of` reads them."""
-    parser.add_argument("words", nargs="*", metavar="BLUEPRINT key=value", help="the YAML file, then overrides")
+def add_blueprint(parser: ArgumentParser, first: str = "BLUEPRINT", meaning: str = "the YAML file") -> None:
+    """Let a verb take a blueprint and overrides; `blueprint_of` reads them.
+
+    Arguments:
+        parser: of the verb.
+        first: what stands before the overrides, and
+        meaning: what it is.
+    """
+    parser.add_argument("words", nargs="*", metavar=f"{first} key=value", help=f"{meaning}, then overrides")
     parser.add_argument("-cn", "--config-name", metavar="NAME", help="the blueprint $HYDRA_CONFIG_PATH/NAME.yaml")
     parser.add_argument("-cp", "--config-path", metavar="DIR", type=Path, help="folder instead of $HYDRA_CONFIG_PATH")
 
