@@ -47,7 +47,8 @@ SEEN_WHEN_BUILT = dict.fromkeys(
         "fact_that_a_field_refuses",
         "optimizer_refused_by_torch",
         "scheduler_refused_by_torch",
-        "split_longer_than_the_data", "validation_after_more_batches_than_there_are",
+        "split_longer_than_the_data",
+        "validation_after_more_batches_than_there_are",
     ),
     True,
 ) | dict.fromkeys(("several_processes", "trainer_refused_by_lightning", "wandb_online_without_a_key"), False)
