@@ -21,7 +21,7 @@ from hydrantic.model.hparams import CheckpointHparams, SchedulerWiring
 from hydrantic.plan import GROUPS, Plan, children_of, keeping_latest, watching_validation
 from hydrantic.problems import Problems
 from hydrantic.project import Project
-from hydrantic.registries import STOCK, registry
+from hydrantic.registries import STOCK, Entry, registry
 from hydrantic.rundir import folder_name
 from hydrantic.secrets import secrets_in, without_secrets
 from hydrantic.sections import COMPONENTS, LABELLED, kind_of
@@ -125,8 +125,7 @@ class _Planner:
     def plan(self, record: Node) -> Plan | None:
         blueprint = self._blueprint()
         single = {section: self._single(section) for section in COMPONENTS}
-        model, data = single["model"], single["data"]
-        traits = Traits() if model is None else traits_of(model.entry)
+        (model, traits), data = self._chosen_model(), single["data"]
         if traits.style == "module":
             single["optimizer"] = None
         labelled = {section: self._labelled(section) for section in LABELLED}
@@ -141,8 +140,8 @@ class _Planner:
             self._check_epochs(blueprint, trainer, single["scheduler"])
         if model is not None:
             self._check_style(traits, model)
-        if blueprint is not None and model is not None and traits.style == "network":
-            self._check_monitors(blueprint, single["scheduler"], labelled["callbacks"])
+        if model is not None and traits.style == "network":
+            self._check_monitors(labelled["callbacks"])
         if data is not None:
             self._check_tasks(data, [single["loss"], *labelled["metrics"].values()])
         if self.problems or blueprint is None or trainer is None:
@@ -162,6 +161,18 @@ class _Planner:
             return found
         default = Blueprint.model_fields[name].get_default(call_default_factory=True)
         return None if default is PydanticUndefined or default is None else _default_node(default)
+
+    def _chosen_model(self) -> tuple[Entry | None, Traits]:
+        """The model that is named, be its fields right or wrong, and its traits."""
+        section = self._section("model")
+        named = None if section is None else section.child("name") or section.child("module_name") or section
+        if named is None or not isinstance(named.value, str):
+            return None, Traits()
+        try:
+            entry = registry("model").get(named.value)
+            return entry, traits_of(entry)
+        except HydranticError:  # reported where the block itself is resolved
+            return None, Traits()
 
     def _single(self, section: str) -> Component[Any] | None:
         node = self._section(section)
@@ -240,7 +251,7 @@ class _Planner:
             reason = f"the scheduler '{scheduler.name}' watches nothing"
             self.problems.add("no-effect", self.document.source(path), path, reason=reason)
 
-    def _check_style(self, traits: Traits, model: Component[Any]) -> None:
+    def _check_style(self, traits: Traits, model: Entry) -> None:
         optimizer = self._section("optimizer")
         if traits.style != "module" and (optimizer is None or optimizer.value is None):
             self._refuse("no-optimizer", "optimizer", model)
@@ -264,44 +275,44 @@ class _Planner:
                 about = {"owner": each.name, "kind": each.kind, "tasks": tasks, "task": task, "data": data.name}
                 self.problems.add("unsuited", place, each.path, **about)
 
-    def _check_monitors(
-        self, blueprint: Blueprint, scheduler: Component[Any] | None, callbacks: Mapping[str, Component[Any]]
-    ) -> None:
+    def _check_monitors(self, callbacks: Mapping[str, Component[Any]]) -> None:
         """Refuse what watches a name that nothing logs; callbacks of a project may log whatever they like."""
-        if any(each.entry.shelf != STOCK for each in callbacks.values()):
+        written = self.document.find(("callbacks",))
+        are_known = written is None or len(children_of(written)) == len(callbacks)
+        if not are_known or any(each.entry.shelf != STOCK for each in callbacks.values()):
             return
         metrics = self.document.find(("metrics",))
         logged = ("loss", *(str(label) for label, _ in (metrics.children() if metrics is not None else ())))
         known = tuple(f"{stage}/{name}" for stage in ("training", "validation") for name in logged)
-        shown = "" if blueprint.checkpoint is None else blueprint.checkpoint.filename or ""
-        for name in names_in(shown):
+        shown = self.document.find(("checkpoint", "filename"))
+        for name in names_in(shown.value) if shown is not None and isinstance(shown.value, str) else ():
             if not file_safe(name).startswith(("epoch", "step", *map(file_safe, known))):
                 path: KeyPath = ("checkpoint", "filename")
                 self.problems.add("unknown-monitor", self.document.source(path), path, name=name, known=known)
-        for path, name in _monitors(blueprint, scheduler):
-            of_test = name.startswith("test/") and path[0] == "objective"
-            if name in known or name.startswith(tuple(f"{each}/" for each in known)) or of_test:
+        for path in _MONITORS:
+            node = self.document.find(path)
+            if node is None or not isinstance(node.value, str):
                 continue
-            self.problems.add("unknown-monitor", self.document.source(path), path, name=name, known=known)
+            of_test = node.value.startswith("test/") and path[0] == "objective"
+            if node.value in known or node.value.startswith(tuple(f"{each}/" for each in known)) or of_test:
+                continue
+            self.problems.add("unknown-monitor", node.source, path, name=node.value, known=known)
 
     def _is_written(self, section: str) -> bool:
         node = self.document.find((section,))
         return node is not None and node.value not in (None, {})
 
-    def _refuse(self, code: str, section: str, model: Component[Any]) -> None:
+    def _refuse(self, code: str, section: str, model: Entry) -> None:
         self.problems.add(code, self.document.key_source((section,)), (section,), model=model.name, section=section)
 
 
-def _monitors(blueprint: Blueprint, scheduler: Component[Any] | None) -> Iterator[tuple[KeyPath, str]]:
-    """Every logged name that a blueprint watches, and where it says so."""
-    for section in ("checkpoint", "early_stopping"):
-        settings = getattr(blueprint, section)
-        if settings is not None and settings.monitor is not None:
-            yield (section, "monitor"), settings.monitor
-    if blueprint.objective is not None:
-        yield ("objective", "metric"), blueprint.objective.metric
-    if scheduler is not None and scheduler.wiring is not None:
-        yield ("scheduler", "monitor"), scheduler.wiring["monitor"]
+_MONITORS: Final[tuple[KeyPath, ...]] = (
+    ("checkpoint", "monitor"),
+    ("early_stopping", "monitor"),
+    ("objective", "metric"),
+    ("scheduler", "monitor"),
+)
+"""Where a blueprint names what it watches; whatever it does not write is always logged."""
 
 
 def _default_node(value: Any) -> Node:

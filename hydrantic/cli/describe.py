@@ -72,19 +72,7 @@ def _record(found: Description) -> dict[str, Any]:
     from hydrantic.phrases import words
 
     fields = {name: {**field, "words": words(field["type"])} for name, field in found.fields.items()}
-    return {
-        "kind": found.kind,
-        "name": found.name,
-        "aliases": [*found.aliases, *found.dotted],
-        "shelf": found.shelf,
-        "summary": found.summary,
-        "doc": found.doc,
-        "file": found.file,
-        "line": found.line or None,
-        "fields": fields,
-        "block": block(found),
-        "broken": found.broken or None,
-    }
+    return found.record | {"doc": found.doc, "fields": fields, "block": block(found)}
 
 
 def _text(found: Description) -> str:
@@ -123,11 +111,13 @@ def _short(default: Any) -> str:
 
 def block(found: Description) -> str:
     """The component as it stands in a blueprint, what is required first; what the data supplies is left out."""
+    from hydrantic.forms import takes_auto
     from hydrantic.sections import COMPONENTS, LABELLED
     from hydrantic.yaml_text import to_yaml
 
     required = {name: "???" for name, field in found.fields.items() if "default" not in field}
-    others = {name: _brief(field["default"]) for name, field in found.fields.items() if _is_to_be_set(field)}
+    settable = {n: field for n, field in found.fields.items() if "default" in field and not takes_auto(field["type"])}
+    others = {name: _brief(field["default"]) for name, field in settable.items()}
     sections = {kind: section for section, kind in {**COMPONENTS, **LABELLED}.items()}
     section = sections.get(found.kind, "")
     if section in LABELLED:
@@ -136,10 +126,6 @@ def block(found: Description) -> str:
         whole = {"name": found.name} | required | others
         text = to_yaml({section: whole} if section else whole)
     return text.replace("???", "???  # required")
-
-
-def _is_to_be_set(field: Mapping[str, Any]) -> bool:
-    return "default" in field and not (isinstance(field["type"], dict) and '"auto":' in json.dumps(field["type"]))
 
 
 def _brief(value: Any) -> Any:

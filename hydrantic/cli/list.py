@@ -50,17 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _record(manifest: Manifest, found: Description) -> dict[str, Any]:
     hidden = manifest.hidden(found.kind, found.name)
-    return {
-        "kind": found.kind,
-        "name": found.name,
-        "aliases": [*found.aliases, *found.dotted],
-        "shelf": found.shelf,
-        "summary": found.summary,
-        "file": found.file,
-        "line": found.line or None,
-        "replaces": None if hidden is None else hidden.shelf,
-        "broken": found.broken or None,
-    }
+    return found.record | {"replaces": None if hidden is None else hidden.shelf}
 
 
 def _section(manifest: Manifest, kind: str) -> str:

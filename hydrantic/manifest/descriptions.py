@@ -58,6 +58,20 @@ class Description:
         """Where it is defined."""
         return Source(None if self.file is None else Path(self.file), self.line)
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What it is and where it is defined, for a program to read."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "aliases": [*self.aliases, *self.dotted],
+            "shelf": self.shelf,
+            "summary": self.summary,
+            "file": self.file,
+            "line": self.line or None,
+            "broken": self.broken or None,
+        }
+
     @cached_property
     def hparams(self) -> type[Hparams]:
         """Hparams that judge values as the component's own do."""
