@@ -4,6 +4,8 @@
 
     run = hydrantic.fit("blueprints/mlp.yaml", overrides=["trainer.max_epochs=5"])
     run.metrics["test/accuracy"]
+    sweep = hydrantic.sweep("blueprints/mlp.yaml", {"optimizer.lr": [1e-3, 3e-3], "seed": [1, 2, 3]})
+    sweep.table()
 
 Nothing heavy is imported before it is used: `import hydrantic` loads neither torch nor lightning nor hydra.
 """
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hydrantic.blueprint import Blueprint as Blueprint
     from hydrantic.checking import check as check
     from hydrantic.components import Component as Component
     from hydrantic.components import DataSlot as DataSlot
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from hydrantic.components import MetricSlot as MetricSlot
     from hydrantic.components import ModelSlot as ModelSlot
     from hydrantic.components import OptimizerSlot as OptimizerSlot
+    from hydrantic.components import PrunerSlot as PrunerSlot
+    from hydrantic.components import SamplerSlot as SamplerSlot
     from hydrantic.components import SchedulerSlot as SchedulerSlot
     from hydrantic.components import named as named
     from hydrantic.data import InMemoryData as InMemoryData
@@ -44,23 +49,41 @@ if TYPE_CHECKING:
     from hydrantic.paths import OutputPath as OutputPath
     from hydrantic.registries import register_callback as register_callback
     from hydrantic.registries import register_data as register_data
+    from hydrantic.registries import register_launcher as register_launcher
     from hydrantic.registries import register_layer as register_layer
     from hydrantic.registries import register_logger as register_logger
     from hydrantic.registries import register_loss as register_loss
     from hydrantic.registries import register_metric as register_metric
     from hydrantic.registries import register_model as register_model
     from hydrantic.registries import register_optimizer as register_optimizer
+    from hydrantic.registries import register_pruner as register_pruner
+    from hydrantic.registries import register_sampler as register_sampler
     from hydrantic.registries import register_scheduler as register_scheduler
+    from hydrantic.registries import register_sweeper as register_sweeper
     from hydrantic.rules import Interval as Interval
     from hydrantic.rules import Split as Split
     from hydrantic.run import Run as Run
     from hydrantic.run import fit as fit
+    from hydrantic.sweeping.engine import Ended as Ended
+    from hydrantic.sweeping.engine import Engine as Engine
+    from hydrantic.sweeping.engine import Launcher as Launcher
+    from hydrantic.sweeping.space import Choice as Choice
+    from hydrantic.sweeping.space import Range as Range
+    from hydrantic.sweeping.space import Space as Space
+    from hydrantic.sweeping.sweep import Job as Job
+    from hydrantic.sweeping.sweep import Sweep as Sweep
+    from hydrantic.sweeping.sweep import sweep as sweep
+    from hydrantic.sweeping.sweeper import Combination as Combination
+    from hydrantic.sweeping.sweeper import Proposal as Proposal
+    from hydrantic.sweeping.sweeper import Study as Study
+    from hydrantic.sweeping.sweeper import Sweeper as Sweeper
 
 _HOMES = {
+    "hydrantic.blueprint": ("Blueprint",),
     "hydrantic.checking": ("check",),
     "hydrantic.components": (
-        "Component", "DataSlot", "LayerSlot", "LossSlot", "MetricSlot", "ModelSlot", "OptimizerSlot", "SchedulerSlot",
-        "named",
+        "Component", "DataSlot", "LayerSlot", "LossSlot", "MetricSlot", "ModelSlot", "OptimizerSlot", "PrunerSlot",
+        "SamplerSlot", "SchedulerSlot", "named",
     ),
     "hydrantic.data": ("InMemoryData", "InMemoryDataHparams", "Samples"),
     "hydrantic.errors": ("BlueprintError", "HydranticError", "InvalidField", "RegistrationError", "UsageError"),
@@ -70,11 +93,16 @@ _HOMES = {
     "hydrantic.model.model": ("Model",),
     "hydrantic.paths": ("InputPath", "OutputPath"),
     "hydrantic.registries": (
-        "register_callback", "register_data", "register_layer", "register_logger", "register_loss", "register_metric",
-        "register_model", "register_optimizer", "register_scheduler",
+        "register_callback", "register_data", "register_launcher", "register_layer", "register_logger",
+        "register_loss", "register_metric", "register_model", "register_optimizer", "register_pruner",
+        "register_sampler", "register_scheduler", "register_sweeper",
     ),
     "hydrantic.rules": ("Interval", "Split"),
     "hydrantic.run": ("Run", "fit"),
+    "hydrantic.sweeping.engine": ("Ended", "Engine", "Launcher"),
+    "hydrantic.sweeping.space": ("Choice", "Range", "Space"),
+    "hydrantic.sweeping.sweep": ("Job", "Sweep", "sweep"),
+    "hydrantic.sweeping.sweeper": ("Combination", "Proposal", "Study", "Sweeper"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, JsonValue, StringConstraints, create_model
 
+from hydrantic.components import LauncherSlot, SweeperSlot, named
 from hydrantic.hparams import Hparam, Hparams
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
 from hydrantic.registries import listed
@@ -50,6 +51,38 @@ class Objective(Hparams):
     """Whether a smaller or a larger value is better."""
 
 
+class RunFolder(Hparams):
+    """Where a run is kept."""
+
+    dir: str | None = None
+    """The run's directory, such as `first/${now:%H-%M-%S}`; below the folder of all runs, unless the command line says
+    otherwise."""
+
+
+class SweepFolder(Hparams):
+    """Where the jobs of a sweep are kept."""
+
+    dir: str | None = None
+    """The sweep's directory; below the folder of all runs, unless the command line says otherwise."""
+    subdir: str | None = None
+    """The directory of a job in it, such as `${hydra.job.override_dirname}`; the job's number by default."""
+
+
+class HydraSettings(Hparams):
+    """What Hydra calls its own: folders, and what chooses and runs the jobs of a sweep."""
+
+    run: RunFolder = RunFolder()
+    """Where a run is kept."""
+    sweep: SweepFolder = SweepFolder()
+    """Where the jobs of a sweep are kept."""
+    launcher: LauncherSlot = named("local")
+    """What runs the jobs of a sweep."""
+    sweeper: SweeperSlot = named("grid")
+    """What chooses the jobs of a sweep, as the section `sweep` does; one of the two may be written."""
+    searchpath: tuple[str, ...] = ()
+    """Further folders whose files are options of groups."""
+
+
 class Blueprint(Hparams):
     """One run, described completely: what is trained, on what, and how."""
 
@@ -89,6 +122,17 @@ class Blueprint(Hparams):
     """What a sweep optimises; the checkpoint's monitor by default."""
     vars: Mapped = Hparam(default_factory=dict)
     """Free values for `${vars.name}`."""
+    sweep: Block = "grid"
+    """Which values the jobs of a sweep have (`fit -m`), and what chooses them; a single run leaves it alone."""
+    hydra: HydraSettings | None = None
+    """Folders, launcher and sweeper, as Hydra calls them."""
+
+
+def written(blueprint: Mapping[str, Any]) -> dict[str, Any]:
+    """What a blueprint made in Python says, as plain data; what it leaves to the defaults is left out."""
+    if isinstance(blueprint, Hparams):
+        return blueprint.model_dump(mode="json", exclude_unset=True)
+    return {str(name): written(value) if isinstance(value, Hparams) else value for name, value in blueprint.items()}
 
 
 WIRINGS: Final[Mapping[str, type[Hparams]]] = {"loss": Wiring, "metrics": Wiring, "scheduler": SchedulerWiring}

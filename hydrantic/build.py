@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
 
 from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
@@ -24,6 +26,7 @@ from hydrantic.model.hparams import ModelHparams, OptimizerHparams, SchedulerHpa
 from hydrantic.model.model import STAGES, Composition, Model
 from hydrantic.model.tally import Wired
 from hydrantic.plan import Plan
+from hydrantic.processes import Place, launched
 from hydrantic.progress import Progress
 from hydrantic.rundir import RunDirectory
 
@@ -86,24 +89,63 @@ def load(plan: Plan) -> Loaded:
     return Loaded(plan.supplied_with(facts), data, facts)
 
 
-def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback, ...] = ()) -> Assembly:
+def count_processes(plan: Plan) -> int:
+    """How many processes on this machine are to train a plan.
+
+    Raises:
+        BlueprintError: there cannot be as many, or they are to be started in a way that hydrantic has no hand in.
+    """
+    place, devices, strategy = launched(), plan.trainer["devices"], plan.trainer["strategy"]
+    if any(way in strategy for way in _STARTING_PROCESSES):
+        raise plan.refuse("starts-processes", ("trainer", "strategy"), strategy=strategy)
+    started = place or Place()
+    if devices == "auto":  # without processes that were started it is one, also where there are several GPUs
+        _refuse_other_nodes(plan, started)
+        return started.local_world
+    fields = {"accelerator": plan.trainer["accelerator"], "devices": devices, "strategy": _of_several(strategy)}
+    environment = LightningEnvironment()
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    count = _trainer(plan, **fields, **quiet, logger=False, plugins=[environment]).num_devices
+    if place is not None and count != place.local_world:
+        raise plan.refuse("other-processes", ("trainer", "devices"), count=count, started=place.local_world)
+    _refuse_other_nodes(plan, started)
+    return count
+
+
+def _of_several(strategy: str) -> str:
+    return "ddp" if strategy == "auto" else strategy
+
+
+def _refuse_other_nodes(plan: Plan, started: Place) -> None:
+    """Refuse more or fewer machines than processes were started on."""
+    nodes = plan.trainer["num_nodes"]
+    if nodes not in {1, started.nodes}:
+        raise plan.refuse("other-machines", ("trainer", "num_nodes"), count=nodes, started=started.nodes)
+
+
+_STARTING_PROCESSES = ("spawn", "fork", "notebook")
+"""What the names of Lightning's strategies have in them that start processes from a running program."""
+
+
+def assemble(
+    drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback, ...] = (), place: Place | None = None
+) -> Assembly:
     """Add callbacks, loggers and the trainer to a draft; they write below the run's directory.
 
     Arguments:
         drafted: the data and the model.
         directory: where the run is written.
         callbacks: further callbacks that the run itself needs.
+        place: which of the processes that train together this one is; alone by default.
 
     Raises:
         BlueprintError: a component refuses its fields.
     """
-    plan = drafted.plan
-    arguments = dict(plan.trainer.items())
+    plan, place = drafted.plan, place or Place()
+    arguments = dict(plan.trainer.items()) | _processes(plan, place)
     if drafted.facts.validation_size == 0:
         arguments |= {"limit_val_batches": 0, "num_sanity_val_steps": 0}
-    if arguments["devices"] == "auto":
-        arguments["devices"] = 1  # one process to a run, also where there are several GPUs
-    shows_progress = arguments.pop("enable_progress_bar") is not False
+    shows_progress = arguments.pop("enable_progress_bar") is not False and place.leads
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
     own = [*_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks]
@@ -113,16 +155,25 @@ def assemble(drafted: Draft, directory: RunDirectory, callbacks: tuple[Callback,
         logger=False,
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
-        plugins=[AtomicCheckpointIO()],
+        # Which processes there are is hydrantic's own matter, also where Slurm or torchrun has started this one.
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in (*chosen, *own)),
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
-    if trainer.world_size > 1:
-        raise plan.refuse("several-processes", ("trainer", "devices"), count=trainer.world_size)
     # Last: a logger may start a service, which everything else should have let it do.
-    trainer.loggers = loggers(plan, directory)
+    trainer.loggers = loggers(plan, directory) if place.leads else [DummyLogger() for _ in plan.loggers or (None,)]
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
+
+
+def _processes(plan: Plan, place: Place) -> dict[str, Any]:
+    """The Trainer's arguments that tell the processes."""
+    devices, strategy = plan.trainer["devices"], plan.trainer["strategy"]
+    return {
+        "devices": place.local_world if devices == "auto" else devices,
+        "num_nodes": place.nodes,
+        "strategy": _of_several(strategy) if place.world > 1 else strategy,
+    }
 
 
 def _trainer(plan: Plan, **arguments: Any) -> Trainer:
@@ -252,7 +303,8 @@ def _built(plan: Plan, component: Component[Any], directory: RunDirectory | None
         supplied |= {
             "run_dir": directory.path,
             "run_name": plan.name,
-            "run_id": directory.path.name,
+            "run_id": directory.id,
+            "run_group": directory.group,
             "save_dir": directory.path,
             "dirpath": directory.path / "checkpoints",
         }
@@ -291,16 +343,27 @@ class BestMetrics(Callback):
         self._mode = objective[1] if objective else "min"
         self._best: float | None = None
         self.values: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
+        """Every metric as it was after the latest validation."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare with the best validation so far."""
         if trainer.sanity_checking:
             return
-        value = None if self._monitor is None else trainer.callback_metrics.get(self._monitor)
-        if value is not None and not self._improves(float(value)):
+        self.latest = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        value = None if self._monitor is None else self.latest.get(self._monitor)
+        if value is not None and not self._improves(value):
             return
-        logged = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("validation/")}
+        logged = {name: value for name, value in self.latest.items() if name.startswith("validation/")}
         self.values = {"epoch": float(trainer.current_epoch)} | logged
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that a run that goes on knows what was best before."""
+        return {"best": self._best, "values": self.values, "latest": self.latest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what a checkpoint has kept."""
+        self._best, self.values, self.latest = (state_dict[name] for name in ("best", "values", "latest"))
 
     def _improves(self, value: float) -> bool:
         better = self._best is None or (value < self._best if self._mode == "min" else value > self._best)

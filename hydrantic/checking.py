@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from hydrantic.compose import compose
+from hydrantic.blueprint import written
+from hydrantic.components import plain_value
+from hydrantic.compose import Composer, override_text
 from hydrantic.document import Document, Node
-from hydrantic.errors import BlueprintError, HydranticError
+from hydrantic.errors import BlueprintError, HydranticError, UsageError
 from hydrantic.imports import import_lightning
 from hydrantic.manifest import Manifest, current, fresh
 from hydrantic.plan import Plan
@@ -30,12 +32,19 @@ class _ConfigGroups:
         return registry(kind_of(section)).lookups()
 
 
-def check(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
+Blueprintlike: TypeAlias = str | Path | Mapping[str, Any]
+"""A blueprint: its YAML file, or what was made in Python, a `Blueprint` or a mapping."""
+
+Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
+"""`key=value` and the like, as on the command line; or values by key."""
+
+
+def check(blueprint: Blueprintlike, overrides: Overrides = (), *, project: Project | None = None) -> Plan:
     """The plan of a blueprint, made of what is known of its components without importing them.
 
     Arguments:
-        blueprint: the YAML file.
-        overrides: `key=value` and the like, as on the command line.
+        blueprint: the YAML file, or a `Blueprint` or mapping made in Python.
+        overrides: `key=value` and the like, as on the command line; or a mapping of keys to values.
         project: whose components may be used; by default the project that holds the working directory.
 
     Raises:
@@ -43,23 +52,41 @@ def check(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Proj
         UsageError: the project cannot be used.
     """
     project = (project or Project.find()).open()
-    with reading(current(project)), _pointing_beside(Path(blueprint), project):
-        document, problems = composed(blueprint, overrides)
+    texts = override_texts(overrides)
+    with reading(current(project)), _pointing_beside(blueprint, project):
+        document, problems = composed(blueprint, texts, project)
         return make_plan(document, project, problems)
 
 
-def prepare(blueprint: str | Path, overrides: Sequence[str] = (), *, project: Project | None = None) -> Plan:
+def prepare(blueprint: Blueprintlike, overrides: Overrides = (), *, project: Project | None = None) -> Plan:
     """The plan of a blueprint whose components are imported, ready to be built; otherwise as `check`."""
     project = (project or Project.find()).open()
-    with _pointing_beside(Path(blueprint), project):
-        found = _composed_as_listed(blueprint, overrides, project)
-        document, problems = found or _composed_for_real(blueprint, overrides)
+    texts = override_texts(overrides)
+    with _pointing_beside(blueprint, project):
+        found = _composed_as_listed(blueprint, texts, project)
+        document, problems = found or _composed_for_real(blueprint, texts, project)
         import_lightning()
         return make_plan(document, project, problems)
 
 
+def override_texts(overrides: Overrides) -> tuple[str, ...]:
+    """Overrides as they stand on a command line.
+
+    Raises:
+        UsageError: a value cannot be written in one.
+    """
+    if isinstance(overrides, str):  # one, not its letters
+        return (overrides,)
+    if not isinstance(overrides, Mapping):
+        return tuple(overrides)
+    try:
+        return tuple(f"{key}={override_text(plain_value(value))}" for key, value in overrides.items())
+    except ValueError as error:
+        raise UsageError(f"overrides: {error}") from error
+
+
 def _composed_as_listed(
-    blueprint: str | Path, overrides: Sequence[str], project: Project
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project
 ) -> tuple[Document, Problems] | None:
     """A blueprint composed with what the manifest tells; None where only the components themselves can judge it.
 
@@ -70,7 +97,7 @@ def _composed_as_listed(
     if manifest is None:
         return None
     with reading(manifest):
-        document, problems = composed(blueprint, overrides)
+        document, problems = composed(blueprint, overrides, project)
         try:
             make_plan(document, project, problems)
         except BlueprintError as error:
@@ -97,32 +124,49 @@ def _words(node: Node) -> Iterator[Any]:
         yield from _words(child)
 
 
-def _composed_for_real(blueprint: str | Path, overrides: Sequence[str]) -> tuple[Document, Problems]:
-    document, problems = composed(blueprint, overrides)
+def _composed_for_real(
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project
+) -> tuple[Document, Problems]:
+    document, problems = composed(blueprint, overrides, project)
     if all(each.code != "unknown-name" for each in problems):
         return document, problems
     import_lightning()
     for kind in KINDS:
         with suppress(HydranticError):  # looking for what is not there imports all that make names when they are run
             registry(kind).get("")
-    return composed(blueprint, overrides)
+    return composed(blueprint, overrides, project)
 
 
-def composed(blueprint: str | Path, overrides: Sequence[str]) -> tuple[Document, Problems]:
+def composed(
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project | None = None
+) -> tuple[Document, Problems]:
     """A blueprint composed with the registries' names as options, and the problems that this showed.
 
     Raises:
         BlueprintError: there is nothing that could be looked at further.
     """
     problems = Problems()
-    return compose(Path(blueprint), overrides, _ConfigGroups(), problems=problems), problems
+    return composer_of(blueprint, project).compose(overrides, problems), problems
+
+
+def composer_of(blueprint: Blueprintlike, project: Project | None = None) -> Composer:
+    """What composes a blueprint, once or many times, with the registries' names as options.
+
+    Raises:
+        BlueprintError: the file cannot be read.
+    """
+    if not isinstance(blueprint, Mapping):
+        return Composer(Path(blueprint), _ConfigGroups())
+    root = project.root if project is not None and project.root is not None else Path.cwd()
+    folder = root / "blueprints" if (root / "blueprints").is_dir() else root
+    return Composer.of(plain_value(written(blueprint)), folder, "Blueprint(...)", _ConfigGroups())
 
 
 @contextmanager
-def _pointing_beside(blueprint: Path, project: Project) -> Iterator[None]:
+def _pointing_beside(blueprint: Blueprintlike, project: Project) -> Iterator[None]:
     """Where a name is unknown, say that the blueprint's own project has a shelf, if it has one."""
     try:
         yield
     except BlueprintError as error:
-        shelf = shelf_beside(blueprint, project)
+        shelf = None if isinstance(blueprint, Mapping) else shelf_beside(Path(blueprint), project)
         raise error if shelf is None else error.pointing_to(shelf.parent) from None

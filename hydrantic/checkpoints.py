@@ -183,6 +183,7 @@ class RunCheckpoint(ModelCheckpoint):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(auto_insert_metric_name=False, **arguments)
         self._state_key = super().state_key
+        self._began_at = 0
         self._last_step = 0
         self._last_ended = time.monotonic()
         self._last_took = 0.0
@@ -208,9 +209,14 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         """Nothing is saved by steps or by time."""
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where training begins or goes on."""
+        self._began_at = trainer.global_step
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what the epoch has earned, and the latest state."""
-        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.global_step > self._began_at:  # else it had ended before training went on
+            super().on_train_epoch_end(trainer, pl_module)
         if self._is_due(trainer):
             self._save_last_checkpoint(trainer, {})
 
@@ -246,6 +252,8 @@ class RunCheckpoint(ModelCheckpoint):
             return False
         if trainer.is_global_zero:
             _link(latest, self.last)
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
         trainer.strategy.barrier("RunCheckpoint.last")
         return True
 

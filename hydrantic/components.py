@@ -27,7 +27,7 @@ from hydrantic.source import KeyPath, Source, dotted
 
 C = TypeVar("C")
 
-_RUN: Final = frozenset({"run_dir", "run_name", "run_id"})
+_RUN: Final = frozenset({"run_dir", "run_name", "run_id", "run_group"})
 SUPPLIED: Final[Mapping[str, frozenset[str]]] = {
     "optimizer": frozenset({"params"}),
     "scheduler": frozenset({"optimizer", "last_epoch"}),
@@ -157,6 +157,20 @@ def _below(run_dir: Path, value: Any) -> Any:
     return {key: _below(run_dir, part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
+def plain_value(value: Any) -> Any:
+    """A value written in Python as a blueprint holds it: lists for tuples, text for paths, blocks for components."""
+    if isinstance(value, Component):
+        return value.to_plain()
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(part) for key, part in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [plain_value(part) for part in value]
+    to_list = getattr(value, "tolist", None)  # arrays and tensors, without importing either library
+    return value if to_list is None else plain_value(to_list())
+
+
 def named(name: str, **fields: Any) -> Any:
     """A component as the default of a slot.
 
@@ -183,6 +197,10 @@ DataSlot: TypeAlias = Annotated[Component[Any], Slot("data")]
 OptimizerSlot: TypeAlias = Annotated[Component[Any], Slot("optimizer")]
 SchedulerSlot: TypeAlias = Annotated[Component[Any], Slot("scheduler")]
 LayerSlot: TypeAlias = Annotated[Component[Any], Slot("layer")]
+LauncherSlot: TypeAlias = Annotated[Component[Any], Slot("launcher")]
+SweeperSlot: TypeAlias = Annotated[Component[Any], Slot("sweeper")]
+SamplerSlot: TypeAlias = Annotated[Component[Any], Slot("sampler")]
+PrunerSlot: TypeAlias = Annotated[Component[Any], Slot("pruner")]
 
 
 def hparams_of(entry: Entry) -> type[Hparams]:
@@ -445,10 +463,25 @@ def validate(
             problems.add("unknown-field", key_place(part), at, owner=owner, field=name, known=names)
             continue
         before = len(problems)
-        values[name] = _with_components(_annotation(hparams, name), part, at, problems)
+        annotation = _annotation(hparams, name)
+        chosen = _like_default(annotation, hparams.model_fields[name].default, part)
+        values[name] = _with_components(annotation, chosen, at, problems)
         if len(problems) > before:
             unsound.add(name)
     return _validated(hparams, values, unsound, _Block("", (node, path), fields), problems, owner)
+
+
+def _like_default(annotation: Any, default: Any, node: Node) -> Node:
+    """A block without a name, in a slot that has a default, as that default with other fields."""
+    if isinstance(default, str) and _slot_of(annotation) is not None:
+        default = {"name": default}
+    if not isinstance(default, dict) or "name" not in default or not isinstance(node.value, dict):
+        return node
+    is_slot = any(_slot_of(each) is not None for each in (annotation, *get_args(annotation)))
+    if not is_slot or not node.value.keys().isdisjoint({"name", "module_name"}):
+        return node
+    usual = {key: from_plain(value, node.place) for key, value in default.items()}
+    return replace(node, value=usual | node.value)
 
 
 def _validated(

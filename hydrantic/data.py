@@ -2,7 +2,10 @@
 
 Any `LightningDataModule` can be registered with `register_data`. If it has a method `facts() -> Facts`, models, losses
 and metrics can leave what it states as `auto`; without one, the blueprint writes those fields itself. `InMemoryData`
-is the short way: a subclass writes `load` and gets everything else.
+is the short way: a subclass writes `load` and gets everything else. Where several processes train together, each takes
+its share of its batches, so that the same blueprint trains alike in any number of processes. Of a `DataLoader` that a
+data module makes itself, Lightning gives every process batches of its own (`DistributedSampler`): its `batch_size` is
+then that of one process.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from lightning.pytorch import LightningDataModule
 from pydantic import PositiveInt
 from torch import Tensor
 
-from hydrantic.batches import Batch, BatchLoader
+from hydrantic.batches import Batch, BatchLoader, Share
 from hydrantic.components import generic_hparams
 from hydrantic.errors import InvalidField
 from hydrantic.facts import Facts, Task
@@ -67,7 +70,7 @@ class InMemoryDataHparams(Hparams):
     """How data in memory is split and batched."""
 
     batch_size: PositiveInt = 64
-    """Number of samples in a batch."""
+    """Number of samples in a batch, over all processes that train together."""
     split: Split = (0.8, 0.1, 0.1)
     """Training, validation and test part: fractions such as `[0.8, 0.1, 0.1]`, or lengths such as `[1000, 200, 100]`.
     What they leave over is not used, and a part may be 0."""
@@ -269,8 +272,9 @@ class InMemoryData(LightningDataModule, Generic[H]):
             raise InvalidField("split", "there is nothing to train on: the checkpoint was trained on other data")
         hparams = self.thparams
         return BatchLoader(
-            inputs, targets, hparams.batch_size, shuffle=hparams.shuffle, drop_last=hparams.drop_last, seed=self.seed
-        )
+            inputs, targets, hparams.batch_size,
+            shuffle=hparams.shuffle, drop_last=hparams.drop_last, seed=self.seed, trains=True,
+        )  # fmt: skip
 
     def val_dataloader(self) -> BatchLoader:
         """Batches of the validation part in a fixed order; none where it has no samples."""
@@ -289,6 +293,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
         """The batch on the device; where it is there already, as it is."""
         if isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch):
             return batch
+        if isinstance(batch, Share):
+            return batch.moved(super().transfer_batch_to_device(tuple(batch), device, dataloader_idx))
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _in_order(self, part: int) -> BatchLoader:
@@ -309,6 +315,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
 
         Data that is not what that run was trained on, by its fingerprint, is not split: all of it is test data.
         """
+        if self._prepared is not None and self.state_dict() == state_dict:
+            return
         self._fitted = Preprocessing.from_plain(state_dict["preprocessing"])
         self._trained_on = state_dict["fingerprint"]
         self._prepared = None

@@ -3,9 +3,11 @@
     HydranticError
     ├── UsageError            the command, a path or a project is wrong (exit code 2)
     ├── BlueprintError        a blueprint has problems, all of them listed (exit code 2)
+    ├── InvalidJobs           jobs of a sweep have problems (exit code 2)
     ├── RegistrationError     a component cannot be registered
     ├── InvalidField          a component refuses the value of one of its fields
     ├── Diverged              the loss is no number any more
+    ├── Pruned                a study gives a trial up: the run ends without having failed
     └── RunFailed             training stopped with an error of its own (exit code 1)
 
 `Interrupted` is beside them: it derives from `BaseException`, so that no component swallows it.
@@ -14,6 +16,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +55,30 @@ class BlueprintError(HydranticError, ValueError):
         return report(self.problems)
 
 
+class InvalidJobs(HydranticError, ValueError):
+    """Jobs of a sweep have problems; none was started.
+
+    Arguments:
+        count: how many jobs the sweep has.
+        invalid: the number, overrides and problems of each that has some.
+    """
+
+    def __init__(self, count: int, invalid: Sequence[tuple[int, tuple[str, ...], tuple[Problem, ...]]]) -> None:
+        super().__init__(count, invalid)
+        self.count = count
+        self.invalid = tuple(invalid)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems of all jobs."""
+        return tuple(problem for _, _, problems in self.invalid for problem in problems)
+
+    def __str__(self) -> str:
+        from hydrantic.wording import report_jobs
+
+        return report_jobs(self.count, self.invalid)
+
+
 class RegistrationError(HydranticError, ValueError):
     """A component cannot be registered: a taken name, or a signature that no blueprint can fill."""
 
@@ -71,6 +98,10 @@ class InvalidField(HydranticError, ValueError):
 
 class Diverged(HydranticError, ArithmeticError):
     """The training loss became NaN or infinite: nothing that comes after could be of use."""
+
+
+class Pruned(HydranticError):
+    """A study gives a trial up; raised by its reporter while the trial trains."""
 
 
 class RunFailed(HydranticError):

@@ -16,7 +16,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from hydrantic.errors import Interrupted
+from hydrantic.processes import largest
 
+_BATCHES_BETWEEN: Final = 8
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,17 +26,23 @@ class StopSignals(pl.Callback):
     """Turns SIGINT and SIGTERM into an orderly stop; both a context manager and a callback of the trainer.
 
     Inside a trainer's loops the first signal lets the batch at hand end, saves the state of a fit to `last` and raises
-    `Interrupted`; a second one raises at once, and a third kills. Anywhere else the first one raises at once.
+    `Interrupted`; a second one raises at once, and a third kills. Anywhere else the first one raises at once. Where the
+    last batch of an epoch has been trained, its validation is let end too. Where several processes train together, a
+    signal to one of them stops all of them after the same batch.
 
     Arguments:
         last: the checkpoint that an interrupted fit is saved to, or None to save nothing.
+        told: the file descriptor on which a person is told what happens, or None where nobody is there.
     """
 
-    def __init__(self, last: Path | None = None) -> None:
+    def __init__(self, last: Path | None = None, told: int | None = 2) -> None:
         self.last = last
+        self.told = told
         self.received: signal.Signals | None = None
         self._in_loops = False
         self._count = 0
+        self._saved_at = -1
+        self._stops = False
         self._before: dict[signal.Signals, Any] = {}
         self._process = os.getpid()
 
@@ -54,17 +62,23 @@ class StopSignals(pl.Callback):
         self._before.clear()
         if isinstance(error, SIGTERMException):  # Lightning's own way to stop would exit with 0
             raise Interrupted(signal.SIGTERM) from None
-        if error is None:
-            self.raise_if_received()
+        if error is None and self.received is not None:
+            raise Interrupted(self.received)
 
     def raise_if_received(self) -> None:
-        """Stop here if a signal arrived that no batch has answered yet; call it between fit and test.
+        """Stop here if a signal arrived that no batch has answered yet; call it between fit and test, in all processes.
 
         Raises:
             Interrupted: a signal arrived.
         """
-        if self.received is not None:
-            raise Interrupted(self.received)
+        if self._agreed() is not None:
+            raise Interrupted(self.received or signal.SIGTERM)
+
+    def _agreed(self) -> signal.Signals | None:
+        """The signal that arrived here or in another of the processes, which all ask at the same time."""
+        if number := largest(self.received or 0):
+            self.received = signal.Signals(number)
+        return self.received
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
@@ -77,9 +91,12 @@ class StopSignals(pl.Callback):
             os.kill(self._process, number)
         if self._count > 1 or not self._in_loops:
             raise Interrupted(number)
+        if self.told is None:
+            return
         # Writing through sys.stderr could meet a write of the main program that is only half done.
         with contextlib.suppress(OSError):
-            os.write(2, f"\n{self.received.name}: stopping after this batch; once more to stop at once\n".encode())
+            words = f"\n{self.received.name}: stopping after this batch; once more to stop at once\n"
+            os.write(self.told, words.encode())
 
     @staticmethod
     def _receive_in_worker(number: int) -> None:
@@ -90,20 +107,33 @@ class StopSignals(pl.Callback):
 
     def _enter_loops(self, *_: Any) -> None:
         self._in_loops = True
+        for each in self._before:  # Lightning has put a handler of its own before this one
+            signal.signal(each, self._receive)
 
     def _leave_loops(self, *_: Any) -> None:
         self._in_loops = False
 
-    def _end_batch(self, *_: Any) -> None:
-        if self.received is not None:
-            raise Interrupted(self.received)
+    def _end_batch(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop after a batch of an evaluation, of which several processes may have different numbers."""
+        if trainer.world_size == 1 and not _is_validating_in_fit(trainer):
+            self.raise_if_received()
+
+    def _end_training_batch(self, trainer: pl.Trainer, *args: Any) -> None:
+        # Lightning goes on after an epoch whose last batch is done: this one's validation would be missing.
+        if not trainer.is_last_batch and _is_time_to_ask(trainer, args[-1]):
+            self.raise_if_received()
+
+    def _start_epoch(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self._stops:
+            raise Interrupted(self.received or signal.SIGTERM)
 
     on_sanity_check_start: Callable[..., None] = _enter_loops
     on_train_start: Callable[..., None] = _enter_loops
     on_validation_start: Callable[..., None] = _enter_loops
     on_test_start: Callable[..., None] = _enter_loops
     on_predict_start: Callable[..., None] = _enter_loops
-    on_train_batch_end: Callable[..., None] = _end_batch
+    on_train_epoch_start: Callable[..., None] = _start_epoch
+    on_train_batch_end: Callable[..., None] = _end_training_batch
     on_validation_batch_end: Callable[..., None] = _end_batch
     on_test_batch_end: Callable[..., None] = _end_batch
     on_predict_batch_end: Callable[..., None] = _end_batch
@@ -114,10 +144,29 @@ class StopSignals(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save the state of an interrupted fit."""
-        stopping = isinstance(exception, Interrupted | SIGTERMException) and self._count <= 1
-        if stopping and self.last is not None and _has_trained(trainer):
-            trainer.save_checkpoint(self.last, weights_only=False)
+        if isinstance(exception, Interrupted | SIGTERMException) and self._count <= 1:
+            self._save(trainer)
         self._leave_loops()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the state if the run stops here: from a state of the next epoch's start Lightning could not go on."""
+        if self._agreed() is not None:
+            self._save(trainer)
+            self._stops = True
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if self.last is not None and _has_trained(trainer) and trainer.global_step > self._saved_at:
+            trainer.save_checkpoint(self.last, weights_only=False)
+            self._saved_at = trainer.global_step
+
+
+def _is_validating_in_fit(trainer: pl.Trainer) -> bool:
+    return trainer.state.fn is TrainerFn.FITTING and trainer.validating
+
+
+def _is_time_to_ask(trainer: pl.Trainer, batch: int) -> bool:
+    """Whether the processes ask each other after this batch: on a CPU always, where they meet in each anyway."""
+    return trainer.world_size == 1 or trainer.strategy.root_device.type == "cpu" or batch % _BATCHES_BETWEEN == 0
 
 
 def _has_trained(trainer: pl.Trainer) -> bool:

@@ -8,12 +8,15 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from hydrantic.rundir import write_atomically
+from hydrantic.rundir import swap_contents
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import ModelCheckpoint
 
 _FIRST_COLUMNS: Final = ("step", "epoch")
 _SECONDS_BETWEEN_WRITES: Final = 1.0
@@ -26,7 +29,7 @@ class MetricsCsv(Logger):
     """Logs metrics to `metrics.csv` in the run's directory.
 
     Values of the same step share a row; a name that appears later becomes a further column. Rows are written at most
-    once a second, and when training ends.
+    once a second, with every checkpoint, and when training ends.
 
     Arguments:
         run_dir: the run's directory.
@@ -87,6 +90,12 @@ class MetricsCsv(Logger):
             self.flush()
 
     @rank_zero_only
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Write the rows, and what is logged next: a run that goes on from the checkpoint will not log them again."""
+        self.flush()
+        self._next_write = 0.0
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write the rows that are left."""
         self.flush()
@@ -124,7 +133,7 @@ class MetricsCsv(Logger):
         """Write the file anew with all columns, but for the rows that are held."""
         old = self._complete_rows()
         text = _text([self._columns, *([row.get(name, "") for name in self._columns] for row in old)])
-        write_atomically(self.file, text)
+        swap_contents(self.file, text)
         self._last_row_at = len(text.encode("utf-8"))
         self._written_columns = tuple(self._columns)
 
@@ -145,7 +154,21 @@ class MetricsCsv(Logger):
         columns = next(csv.reader(io.StringIO(complete.decode("utf-8"))), [])
         self._columns.extend(name for name in columns if name not in self._columns)
         self._written_columns = tuple(columns)
-        self._last_row_at = len(complete)
+        lines = complete.splitlines(keepends=True)
+        # The last row is held: what is logged next may belong to it.
+        self._rows = read_metrics(self.file)[-1:] if len(lines) > 1 and complete == contents else []
+        self._last_row_at = len(complete) - (len(lines[-1]) if self._rows else 0)
+
+
+def forget_rows(path: Path, step: int) -> None:
+    """Remove the rows of a `metrics.csv` that are of `step` or later ones: training will come to them once more."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return
+    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
+    kept = [line for line in lines[1:] if int(line.partition(",")[0]) < step]
+    swap_contents(path, "".join([*lines[:1], *kept]))
 
 
 def read_metrics(path: Path) -> list[Row]:

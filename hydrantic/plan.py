@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hydrantic.blueprint import Blueprint
+from hydrantic.blueprint import Blueprint, HydraSettings
 from hydrantic.components import Component, allows_none, auto_fields
 from hydrantic.document import Document, Node
 from hydrantic.errors import BlueprintError
@@ -18,7 +18,7 @@ from hydrantic.hparams import AUTO, Hparams
 from hydrantic.model.hparams import ModelHparams
 from hydrantic.problems import Problem, Problems
 from hydrantic.secrets import secrets_in, with_references, without_secrets
-from hydrantic.sections import COMPONENTS, LABELLED
+from hydrantic.sections import COMPONENTS, LABELLED, OF_SWEEPS
 from hydrantic.source import KeyPath
 from hydrantic.traits import Style, traits_of
 
@@ -42,6 +42,7 @@ class Plan:
     callbacks: Mapping[str, Component[Any]]
     loggers: Mapping[str, Component[Any]]
     trainer: Hparams
+    sweep: Component[Any] | None = None
 
     @property
     def name(self) -> str:
@@ -71,7 +72,11 @@ class Plan:
         return (checkpoint.monitor, checkpoint.mode) if checkpoint is not None and checkpoint.monitor else None
 
     def resolved(self) -> dict[str, Any]:
-        """The complete blueprint: every default written out, a reference where a value came from the environment."""
+        """The complete blueprint of one run: every default written out, a reference for what the environment gave."""
+        return {section: value for section, value in self.complete().items() if section not in OF_SWEEPS}
+
+    def complete(self) -> dict[str, Any]:
+        """The complete blueprint, with what it says of sweeps, if anything."""
         plain = self.blueprint.to_plain() | {"name": self.name, "trainer": self.trainer.to_plain()}
         for section in COMPONENTS:
             component = getattr(self, section)
@@ -83,15 +88,19 @@ class Plan:
         for section, node in children_of(self.record):
             if section not in {*COMPONENTS, *LABELLED} and section in plain:
                 plain[section] = with_references(plain[section], self.document.find((section,)), node)
-        return plain
+        plain["hydra"] = None if self.blueprint.hydra is None else self._hydra(self.blueprint.hydra)
+        unsaid = {section for section in OF_SWEEPS if self.document.find((section,)) is None}
+        return {section: value for section, value in plain.items() if section not in unsaid}
+
+    def _hydra(self, hydra: HydraSettings) -> dict[str, Any]:
+        """The section `hydra`, with a sweeper only where it says one: the section `sweep` has it otherwise."""
+        plain = hydra.to_plain() | {"launcher": self._recorded(hydra.launcher)}
+        del plain["sweeper"]
+        is_written = self.document.find(("hydra", "sweeper")) is not None
+        return plain | ({"sweeper": self._recorded(hydra.sweeper)} if is_written else {})
 
     def _recorded(self, component: Component[Any]) -> dict[str, Any]:
-        plain = component.to_plain()
-        for name, path in component.places.items():
-            reference = Document(self.record, {}, self.document.file).find(path)
-            if reference is not None and name in plain:  # a class may keep a field out of what is written
-                plain[name] = with_references(plain[name], self.document.find(path), reference)
-        return plain
+        return recorded(component, self.document, self.record)
 
     def refuse(self, code: str, path: KeyPath, **facts: Any) -> BlueprintError:
         """The error for one problem that shows only when something is built."""
@@ -221,6 +230,22 @@ class Plan:
                 "contradicts-data", self.document.source(path), path, field=name, value=value, fact=fact,
                 data=self.data.name,
             )  # fmt: skip
+
+
+def recorded(component: Component[Any], document: Document, record: Node) -> dict[str, Any]:
+    """The block that selects a component, with references in place of what the environment supplied.
+
+    Arguments:
+        component: chosen in the document.
+        document: resolved.
+        record: the same with its references.
+    """
+    plain = component.to_plain()
+    for name, path in component.places.items():
+        reference = Document(record, {}, document.file).find(path)
+        if reference is not None and name in plain:  # a class may keep a field out of what is written
+            plain[name] = with_references(plain[name], document.find(path), reference)
+    return plain
 
 
 def keeping_latest(blueprint: Blueprint) -> Blueprint:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, trainer_hparams
+from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, HydraSettings, trainer_hparams
 from hydrantic.components import Component, Fields, hparams_of, resolve, validate
 from hydrantic.document import MISSING, Document, Node, from_plain, is_reference, with_child
 from hydrantic.errors import BlueprintError, HydranticError, UsageError
 from hydrantic.facts import Task
 from hydrantic.filenames import file_safe, leads_elsewhere, names_in
+from hydrantic.folders import TEMPLATES, leads_outside, left_alone
 from hydrantic.hparams import Hparams
 from hydrantic.interpolation import resolve as interpolate
 from hydrantic.model.hparams import CheckpointHparams, SchedulerWiring
-from hydrantic.plan import GROUPS, Plan, children_of, keeping_latest, watching_validation
+from hydrantic.plan import GROUPS, Plan, children_of, keeping_latest, recorded, watching_validation
 from hydrantic.problems import Problems
 from hydrantic.project import Project
 from hydrantic.registries import STOCK, Entry, registry
 from hydrantic.rundir import folder_name
 from hydrantic.secrets import secrets_in, without_secrets
-from hydrantic.sections import COMPONENTS, LABELLED, kind_of
-from hydrantic.source import DEFAULT, KeyPath
+from hydrantic.sections import COMPONENTS, LABELLED, OF_SWEEPS, kind_of
+from hydrantic.source import DEFAULT, KeyPath, Source
 from hydrantic.traits import Traits, traits_of
 
 
@@ -65,17 +67,102 @@ def make_plan(document: Document, project: Project, composing: Problems | None =
     return plan
 
 
+@dataclass(frozen=True)
+class SweepSettings:
+    """What a blueprint says of its sweeps, validated, whatever the rest of it is like."""
+
+    document: Document
+    hydra: HydraSettings
+    sweeper: Component[Any]
+    sweeper_at: KeyPath
+    """Where the sweeper stands, or would stand."""
+    record: Node
+    """The document with its references."""
+
+    @property
+    def blocks(self) -> Mapping[str, Mapping[str, Any]]:
+        """`sweeper` and `launcher` as a record keeps them, without what the environment supplied."""
+        chosen = {"sweeper": self.sweeper, "launcher": self.hydra.launcher}
+        return {kind: recorded(each, self.document, self.record) for kind, each in chosen.items()}
+
+
+def plan_sweep(document: Document, project: Project, composing: Problems | None = None) -> SweepSettings:
+    """Look up and validate what a composed document says of sweeps; its jobs are planned one by one.
+
+    Arguments:
+        document: what compose returned, without the overrides that differ from job to job.
+        project: whose settings say what a blueprint may read.
+        composing: what composing found already.
+
+    Raises:
+        BlueprintError: this part of it has problems; all of them are listed.
+    """
+    problems = Problems()
+    problems.extend(tuple(composing or ()))
+    problems.raise_any()
+    used, record = _interpolated_sections(document, project, problems)
+    planner = _Planner(used, project, problems)
+    hydra, sweep = planner.hydra(), planner.single("sweep")
+    planner.check_sweep()
+    problems.raise_any()
+    assert hydra is not None  # there are no problems
+    assert sweep is not None
+    within_hydra: KeyPath = ("hydra", "sweeper")
+    is_hydras = used.find(within_hydra) is not None
+    sweeper, at = (hydra.sweeper, within_hydra) if is_hydras else (sweep, ("sweep",))
+    return SweepSettings(used, hydra, sweeper, at, record.root)
+
+
+def without_references(block: Mapping[str, Any], project: Project) -> Mapping[str, Any]:
+    """A recorded block with what its references to the environment mean now.
+
+    Raises:
+        BlueprintError: the project does not let a variable be read, or it is not set.
+    """
+    document = Document(from_plain(block, Source(label="the sweep's record")), {}, Path("ledger.jsonl"))
+    return interpolate(document, allowed_env=project.environment).document.plain()
+
+
+def _interpolated_sections(document: Document, project: Project, problems: Problems) -> tuple[Document, Document]:
+    """The document with its sections about sweeps resolved; those of one run may refer to what is still to be swept."""
+    found = Problems()
+    resolved = _interpolated(document, project, found)
+    if not found:
+        return resolved
+    problems.extend(tuple(each for each in found if each.path[:1] and each.path[0] in OF_SWEEPS))
+    problems.raise_any()
+    kept = {name: node for name, node in children_of(document.root) if name in {*OF_SWEEPS, "vars", "name"}}
+    part = dataclasses.replace(document, root=Node(dict(kept), document.root.source))
+    return _interpolated(part, project, problems)
+
+
 _WITHIN_A_FILE: Final = frozenset({"duplicate-key", "key-not-text", "number-too-long"})
 """Problems of composition that leave a section what it was; any other makes the section's own problems a guess."""
 
 
 def _interpolated(document: Document, project: Project, problems: Problems) -> tuple[Document, Document]:
+    document = _with_folders_left_alone(document)
     try:
         resolved = interpolate(document, _Defaults(document), project.environment)
     except BlueprintError as error:
         problems.extend(error.problems)
         return document, document
     return resolved.document, resolved.record
+
+
+def _with_folders_left_alone(document: Document) -> Document:
+    """The document in which interpolation does not touch what fills in a folder's name once a job begins."""
+    for path in TEMPLATES:
+        node = document.find(path)
+        if node is not None and isinstance(node.value, str):
+            template = dataclasses.replace(node, value=left_alone(node.value))
+            document = dataclasses.replace(document, root=_replaced(document.root, path, template))
+    return document
+
+
+def _replaced(node: Node, path: KeyPath, new: Node) -> Node:
+    below = node.child(path[0])
+    return with_child(node, path[0], new if len(path) == 1 or below is None else _replaced(below, path[1:], new))
 
 
 def _note_missing(node: Node, path: KeyPath, problems: Problems) -> None:
@@ -124,7 +211,9 @@ class _Planner:
 
     def plan(self, record: Node) -> Plan | None:
         blueprint = self._blueprint()
-        single = {section: self._single(section) for section in COMPONENTS}
+        single = {section: self.single(section) for section in COMPONENTS if section not in OF_SWEEPS}
+        if self._is_written("sweep"):
+            single["sweep"] = self.single("sweep")
         (model, traits), data = self._chosen_model(), single["data"]
         if traits.style == "module":
             single["optimizer"] = None
@@ -136,6 +225,7 @@ class _Planner:
             self._check_requirements(blueprint)
             self._check_name(blueprint)
             self._check_checkpoint(blueprint.checkpoint)
+            self.check_sweep()
         if blueprint is not None and trainer is not None:
             self._check_epochs(blueprint, trainer, single["scheduler"])
         if model is not None:
@@ -174,12 +264,20 @@ class _Planner:
         except HydranticError:  # reported where the block itself is resolved
             return None, Traits()
 
-    def _single(self, section: str) -> Component[Any] | None:
+    def single(self, section: str) -> Component[Any] | None:
+        """The component of a section that holds one."""
         node = self._section(section)
         optional = not Blueprint.model_fields[section].is_required()
         if node is None or (node.value is None and optional):
             return None
         return self._resolve(section, node, (section,), _default_name(section))
+
+    def hydra(self) -> HydraSettings | None:
+        """The section `hydra` by itself."""
+        node = self.document.find(("hydra",)) or _default_node({})
+        fields: Fields = {name: (value, ("hydra", name)) for name, value in children_of(node)}
+        settings: HydraSettings | None = validate(HydraSettings, fields, node, ("hydra",), self.problems, owner="hydra")
+        return settings
 
     def _labelled(self, section: str) -> dict[str, Component[Any]]:
         node = self._section(section)
@@ -220,6 +318,18 @@ class _Planner:
         except UsageError:
             name = blueprint.name or self.document.file.stem
             self.problems.add("name-no-folder", self.document.source(("name",)), ("name",), name=name)
+
+    def check_sweep(self) -> None:
+        """Refuse folders of a file that lead elsewhere, and two places that say what is swept."""
+        for path in TEMPLATES:
+            node = self.document.find(path)
+            if node is None or not isinstance(node.value, str) or node.source.on_command_line:
+                continue
+            if leads_outside(node.value):
+                self.problems.add("folder-outside", node.source, path, value=node.value)
+        sweeper = self.document.find(("hydra", "sweeper"))
+        if sweeper is not None and sweeper.value is not None and self._is_written("sweep"):
+            self.problems.add("given-twice", sweeper.place, ("hydra", "sweeper"), other="sweep")
 
     def _check_checkpoint(self, checkpoint: CheckpointHparams | None) -> None:
         """Refuse a name or a choice of checkpoints that cannot be obeyed."""

@@ -45,8 +45,26 @@ def _settings() -> list[Restore]:
         (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision()),
         (torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode()),
         (torch.set_grad_enabled, torch.is_grad_enabled()),
+        (use_threads, torch.get_num_threads()),
         (_set_cudnn, (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)),
     ]
+
+
+def threads() -> int:
+    """How many threads torch computes on."""
+    return torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute on that many threads."""
+    if count != torch.get_num_threads():  # telling it what it knows costs a millisecond
+        torch.set_num_threads(count)
+
+
+def share_threads(processes: int) -> None:
+    """Let torch compute on this process's share of the cores, unless somebody has said on how many."""
+    if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+        use_threads(max(1, threads() // processes))
 
 
 def _set_cudnn(flags: tuple[bool, bool]) -> None:

@@ -1,4 +1,4 @@
-"""The registries: nine kinds of components under string names, found without importing more than the chosen one.
+"""The registries: thirteen kinds of components under string names, found without importing more than the chosen one.
 
 Names come from three places, the nearest first: what this process registered or the project's shelf holds, then the
 entry points of installed distributions, hydrantic's own stock shelf among them. Only this module uses catalogue.
@@ -490,6 +490,10 @@ KINDS: Final[Mapping[str, str]] = {
     "callback": "callbacks",
     "logger": "loggers",
     "layer": "layers",
+    "launcher": "launchers",
+    "sweeper": "sweepers",
+    "sampler": "samplers",
+    "pruner": "pruners",
 }
 """Every kind of component, with the name of its registry."""
 
@@ -547,3 +551,23 @@ def register_logger(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], 
 def register_layer(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], C]:
     """Register a building block of networks: an activation, a normalisation, a layer."""
     return REGISTRIES["layer"].register(name, aliases=aliases)
+
+
+def register_launcher(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], C]:
+    """Register a `hydrantic.Launcher`: what runs the jobs of a sweep."""
+    return REGISTRIES["launcher"].register(name, aliases=aliases)
+
+
+def register_sweeper(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], C]:
+    """Register a `hydrantic.Sweeper`: what chooses the jobs of a sweep."""
+    return REGISTRIES["sweeper"].register(name, aliases=aliases)
+
+
+def register_sampler(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], C]:
+    """Register a sampler of a study, such as those of Optuna."""
+    return REGISTRIES["sampler"].register(name, aliases=aliases)
+
+
+def register_pruner(name: str, *, aliases: Sequence[str] = ()) -> Callable[[C], C]:
+    """Register a pruner of a study, such as those of Optuna."""
+    return REGISTRIES["pruner"].register(name, aliases=aliases)

@@ -70,8 +70,34 @@ def _a(kind: Any) -> str:
 
 def report(problems: Sequence[Problem], texts: Mapping[Path, str] | None = None) -> str:
     """All problems with their places, ready for the terminal; `texts` supplies excerpts that are not on disk."""
-    in_order = sorted(problems, key=_place)
-    return visible("\n".join([_headline(in_order), "", *(_paragraph(problem, texts or {}) for problem in in_order)]))
+    return visible(f"{_headline(sorted(problems, key=_place))}\n\n") + paragraphs(problems, texts)
+
+
+def paragraphs(problems: Sequence[Problem], texts: Mapping[Path, str] | None = None) -> str:
+    """All problems with their places, without a headline."""
+    return visible("\n".join(_paragraph(problem, texts or {}) for problem in sorted(problems, key=_place)))
+
+
+Invalid = tuple[int, tuple[str, ...], tuple[Problem, ...]]
+"""The number, overrides and problems of a job."""
+_SHOWN_JOBS = 3
+
+
+def report_jobs(count: int, invalid: Sequence[Invalid]) -> str:
+    """What is wrong with jobs of a sweep; what is wrong with several in the same way is said of the first."""
+    groups: dict[tuple[Any, ...], list[Invalid]] = {}
+    for each in invalid:
+        alike = tuple(sorted((problem.code, *problem.path, *_place(problem)[1:3]) for problem in each[2]))
+        groups.setdefault(alike, []).append(each)
+    told = [f"{_jobs(members)}\n{paragraphs(members[0][2])}" for members in groups.values()]
+    cannot = f"{len(invalid)} of {counted(count, 'job')} cannot run, so none was started"
+    return "\n\n".join([f"{cannot} (--skip-invalid leaves them out)" if len(invalid) < count else cannot, *told])
+
+
+def _jobs(members: Sequence[Invalid]) -> str:
+    shown = [f"job {number}: {' '.join(overrides)}" for number, overrides, _ in members[:_SHOWN_JOBS]]
+    further = len(members) - len(shown)
+    return visible("\n".join([*shown, f"and {counted(further, 'further job')}"] if further else shown))
 
 
 def _place(problem: Problem) -> tuple[bool, str, int, int]:
@@ -251,6 +277,10 @@ def _override_syntax(facts: Mapping[str, Any]) -> str:
         return "is no override; write key=value"
     if text.startswith("="):
         return "is no override: the key before the = is missing"
+    if unknown := re.search(r"Unknown function '(.+?)'", reason):
+        return f"there is no function '{unknown[1]}'; text with brackets needs quotes of its own"
+    if evaluated := re.search(r"while evaluating '(.+?)': (.+)", reason):
+        return f"{evaluated[1]} cannot be evaluated: {evaluated[2]}"
     near = re.search(r"at(?: input)?:? '(.*)'", reason)
     where = f" at {near[1]!r}" if near and near[1].strip() and "EOF" not in near[1] else ""
     return (
@@ -366,6 +396,8 @@ def _beside(*texts: str) -> str:
     return f" ({there})" if there else ""
 
 
+_LOCAL_FOLDERS: Final = "options are searched in local folders only, such as ../shared or file:///srv/shared"
+
 Words = Callable[[Mapping[str, Any]], str]
 
 _WORDS: Final[Mapping[str, Words]] = {
@@ -403,8 +435,21 @@ _WORDS: Final[Mapping[str, Words]] = {
     "defaults-invalid": lambda f: f"cannot be composed: {f['reason']}",
     "hydra-node": lambda f: f"'{f['key']}' is refused; of Hydra's own settings a blueprint may set "
     f"{listed(tuple(f['allowed']))}",
+    "searchpath-not-folders": lambda f: "must be a list of folders, such as [../shared]",
+    "searchpath-refused": lambda f: f"'{f['folder']}' is refused: "
+    + ("interpolation is not resolved here; write the folder itself" if "${" in f["folder"] else _LOCAL_FOLDERS),
+    "searchpath-missing": lambda f: f"there is no folder '{f['folder']}'",
+    "searchpath-elsewhere": lambda f: "has no effect in this file; write it into the blueprint itself, or use "
+    "--config-dir on the command line",
+    "not-plain": lambda f: f"must be plain data (text, numbers, lists, mappings), not {_a(f['type'])}",
+    "sweep-of-sweeps": lambda f: f"'{f['section']}' says how the whole sweep is made; give it one value",
+    "sweep-empty": lambda f: f"gives no value: {f['what']} is empty",
+    "sweep-nothing-matches": lambda f: f"gives no value: '{f['key']}' has no option like {_or(f['include'])}",
+    "sweep-tag": lambda f: f"the tag '{f['tag']}' means nothing here; there is tag(log, interval(low, high))",
+    "sweep-bounds": lambda f: str(f["reason"]),
+    "sweep-value": lambda f: str(f["reason"]),
     "override-syntax": _override_syntax,
-    "sweep-without-multirun": lambda f: "gives several values; a run has one",
+    "sweep-without-multirun": lambda f: "gives several values; a run has one: add -m for a sweep",
     "unknown-group": lambda f: f"there is no group '{f['group']}'{did_you_mean(str(f['group']), f['known'])}",
     "option-not-text": lambda f: f"'{f['section']}=' selects by name, not by {_shown(f['value'])}",
     "option-list": lambda f: f"'{f['section']}' holds one component, not {len(f['names'])}; choose one",
@@ -452,6 +497,9 @@ _WORDS: Final[Mapping[str, Words]] = {
     "this section would have no effect: leave it out",
     "unknown-monitor": lambda f: f"nothing logs '{f['name']}'{did_you_mean(str(f['name']), f['known'])}",
     "name-no-folder": lambda f: f"a run cannot be named '{f['name']}': its folder is called so",
+    "folder-outside": lambda f: (
+        f"'{f['value']}' leads out of the folder of all runs: a file names a folder in it, the command line any"
+    ),
     "filename-with-folder": lambda f: "must be the name of a file, without folders",
     "no-monitor": lambda f: f"{f['count']} checkpoints can only be chosen by a monitor",
     "no-effect": lambda f: f"has no effect, since {f['reason']}; leave it out",
@@ -464,7 +512,12 @@ _WORDS: Final[Mapping[str, Words]] = {
     "unsuited": _unsuited,
     "unsuited-fact": _unsuited_fact,
     "contradicts-data": _contradiction,
-    "several-processes": lambda f: f"asks for {f['count']} processes; a run has one for now: trainer.devices=1",
+    "starts-processes": lambda f: f"'{f['strategy']}' starts processes in its own way, which leaves them without the "
+    "run's directory; hydrantic starts them itself: trainer.strategy=ddp",
+    "other-processes": lambda f: f"asks for {f['count']} processes on each machine, but {f['started']} were started; "
+    "`auto` takes those there are",
+    "other-machines": lambda f: f"asks for {f['count']} machines, but this runs on {f['started']}: start its processes on "
+    "each with torchrun or srun",
     "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
     "(its split leaves none)",
     # one batch

@@ -29,7 +29,7 @@ class WandbHparams(Hparams):
     entity: str | None = None
     """User or team that owns the project; by default yours."""
     group: str | None = None
-    """Group of runs that belong together, such as a sweep."""
+    """Group of runs that belong together; by default the sweep that the run is a job of."""
     tags: tuple[str, ...] = ()
     """Tags of the run."""
     notes: str | None = None
@@ -41,7 +41,7 @@ class WandbHparams(Hparams):
 
 
 @register_logger("wandb")
-def wandb(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) -> Logger:
+def wandb(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str, run_group: str | None = None) -> Logger:
     """Weights & Biases: online with an API key, offline without; it never prompts and never waits for a network.
 
     Arguments:
@@ -49,13 +49,14 @@ def wandb(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) -> L
         run_dir: the run's directory; everything is written to `wandb` below it.
         run_name: the name of the blueprint.
         run_id: the run's own name, which is also its id.
+        run_group: the sweep that the run is a job of, if it is one.
 
     Raises:
         InvalidField: `mode` is `online` and no API key is configured.
     """
     if hparams.mode == "online" and not wandb_start.has_key():
         raise InvalidField("mode", "no W&B API key is configured: run `wandb login`, or use `auto` or `offline`")
-    start = prepare(hparams, run_dir, run_name, run_id)
+    start = prepare(hparams, run_dir, run_name, run_id, run_group)
     if start is None:
         from lightning.pytorch.loggers.logger import DummyLogger
 
@@ -65,7 +66,9 @@ def wandb(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) -> L
     return RunLogger(start.take())
 
 
-def prepare(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) -> Start | None:
+def prepare(
+    hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str, run_group: str | None = None
+) -> Start | None:
     """Begin to import and start W&B in the background, so that it overlaps with importing torch.
 
     Called with the logger's arguments, as early as possible; the logger then takes over what was begun.
@@ -77,7 +80,7 @@ def prepare(hparams: WandbHparams, run_dir: Path, run_name: str, run_id: str) ->
     arguments = {
         "project": re.sub(r"[/\\#?%:]", "-", project)[:128],
         "entity": hparams.entity,
-        "group": hparams.group,
+        "group": hparams.group or run_group,
         "tags": hparams.tags or None,
         "notes": hparams.notes,
         "job_type": hparams.job_type,

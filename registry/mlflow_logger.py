@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-_STATUS = {"interrupted": "KILLED"}
+_STATUS = {"interrupted": "KILLED", "pruned": "FINISHED"}
 
 
 class RunLogger(MLFlowLogger):

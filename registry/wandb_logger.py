@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 if TYPE_CHECKING:
     from .wandb_start import Start
 
-_EXIT_CODES: Final = {"finished": 0, "failed": 1, "interrupted": 130}
+_EXIT_CODES: Final = {"finished": 0, "pruned": 0, "failed": 1, "interrupted": 130}
 _STEP: Final = "trainer/global_step"
 
 
@@ -54,7 +54,7 @@ class RunLogger(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run if `status` is `finished`, `failed` or `interrupted`; Lightning's `success` ends only a stage."""
+        """End the run if `status` is that of a run; Lightning's `success` ends only a stage."""
         if status in _EXIT_CODES and not self._ended:
             run = self.wait()
             self._ended = True

@@ -27,23 +27,29 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LAYERS = (
     # what everything may use
     "source", "texts", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
-    "yaml_text", "requirements", "filenames", "sections", "forms", "phrases",
+    "yaml_text", "requirements", "filenames", "folders", "sections", "forms", "phrases",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
+    # what a sweep goes through, and what makes and runs its jobs
+    "sweeping", "sweeping.space", "sweeping.sweeper", "sweeping.engine",
     # a file becomes a document
-    "document", "reading", "compose.options", "compose.overrides", "compose.defaults", "compose.merging", "compose",
+    "document", "reading", "compose.search", "compose.options", "compose.overrides", "compose.folders",
+    "compose.sweeps", "compose.plain", "compose.defaults", "compose.merging", "compose",
     "interpolation",
     # components and their hyperparameters
     "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
-    "interrupts", "process", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
-    "model.tally", "model.model", "data",
+    "processes", "interrupts", "process", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
+    "resuming", "model.tally", "model.model", "data",
     # the straight line
     "blueprint", "secrets", "traits", "plan", "planning",
     # what is known of components without importing them
     "manifest.descriptions", "manifest.watching", "manifest.describing", "manifest", "manifest.renewal",
     # the straight line goes on
-    "checking", "build", "run",
+    "checking", "build", "training", "run", "rank", "blocks",
+    # many runs of one blueprint
+    "sweeping.ledger", "sweeping.outcome", "sweeping.words", "sweeping.table", "sweeping.status", "sweeping.picture",
+    "sweeping.view", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep", "sweeping.job", "sweeping.warm",
     # what a person asks before a run
     "explaining.origins", "showing", "explaining", "explaining.telling",
     "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing", "tracing.telling",
@@ -52,8 +58,8 @@ LAYERS = (
     # a new project
     "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold.blueprints", "scaffold",
     # the command line
-    "cli", "cli.words", "cli.main", "cli.fit", "cli.check", "cli.show", "cli.explain", "cli.list", "cli.describe",
-    "cli.init", "cli.schema", "cli.shells", "cli.completion",
+    "cli", "cli.words", "cli.composition", "cli.main", "cli.multirun", "cli.fit", "cli.check", "cli.show",
+    "cli.explain", "cli.list", "cli.describe", "cli.init", "cli.schema", "cli.sweep", "cli.shells", "cli.completion",
     "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""
@@ -140,7 +146,7 @@ def test_modules_ask_the_package_itself_only_for_its_version() -> None:
         ("omegaconf", {"hydrantic.interpolation", "hydrantic.hparams", *COMPOSE}),
         ("wandb", set()),
         ("sklearn", set()),
-        ("polars", set()),
+        ("polars", {"hydrantic.sweeping.table", "hydrantic.sweeping.sweep"}),
     ],
 )
 def test_a_package_is_imported_only_where_it_belongs(package: str, modules: set[str]) -> None:
@@ -172,7 +178,7 @@ def test_the_framework_knows_no_component_by_name() -> None:
     points = PYPROJECT["project"]["entry-points"]
     names = {name for group in points.values() for name in group} - WORDS_OF_OTHER_THINGS
     paths = {value.replace(":", ".") for group in points.values() for value in group.values()}
-    defaults = {("hydrantic.blueprint", name) for name in ("adam", "wandb")}
+    defaults = {("hydrantic.blueprint", name) for name in ("adam", "wandb", "grid", "local")}
     defaults.add(("hydrantic.model.hparams", "torch.optim.Adam"))
     found = {(name, text) for name, file in FRAMEWORK for text in _literals(file) if text in names | paths}
     assert found <= defaults, sorted(found - defaults)
@@ -364,9 +370,9 @@ def test_the_wheel_holds_every_package() -> None:
 def test_every_distribution_that_is_imported_is_declared() -> None:
     project = PYPROJECT["project"]
     declared = {Requirement(each).name for each in project["dependencies"]}
-    declared |= {
-        Requirement(e).name for name in ("tensorboard", "mlflow") for e in project["optional-dependencies"][name]
-    }
+    tools = {"test", "benchmark", "all"}
+    extras = {name: said for name, said in project["optional-dependencies"].items() if name not in tools}
+    declared |= {Requirement(each).name for said in extras.values() for each in said}
     imported = {module.partition(".")[0] for _, file in ALL for module, _ in _imported(file)}
     providers = packages_distributions()
     asked = {canonicalize_name(each) for name in imported for each in providers.get(name, ())}

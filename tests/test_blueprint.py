@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hydrantic.blueprint import ELSEWHERE, Blueprint, trainer_hparams
 from hydrantic.registries import KINDS
-from hydrantic.sections import COMPONENTS, LABELLED, groups, kind_of
+from hydrantic.sections import COMPONENTS, LABELLED, WITHIN_HYDRA, groups, kind_of
 from tests.projects import DIGITS, planned, problems
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -52,8 +52,8 @@ def test_null_turns_an_optional_section_off(tmp_path: Path, section: str) -> Non
 
 def test_every_section_with_components_has_a_registry() -> None:
     assert {kind_of(section) for section in groups()} < set(KINDS)
-    assert set(groups()) == {*COMPONENTS, *LABELLED}
-    assert set(groups()) < set(Blueprint.model_fields)
+    assert set(groups()) == {*COMPONENTS, *LABELLED, *WITHIN_HYDRA}
+    assert {group.partition("/")[0] for group in groups()} < set(Blueprint.model_fields)
 
 
 def test_every_section_has_a_meaning() -> None:

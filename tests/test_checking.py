@@ -170,5 +170,5 @@ def _outcome(plan: Callable[[], Plan]) -> Any:
 
 def _planned_for_real(file: Path, overrides: list[str], home: Project) -> Plan:
     home.open()
-    document, problems = _composed_for_real(file, overrides)
+    document, problems = _composed_for_real(file, overrides, home)
     return make_plan(document, home, problems)

@@ -359,6 +359,32 @@ def test_mistakes_in_several_nested_components_are_all_reported() -> None:
     assert [text for text, _, _ in found] == ["reluu", "tanhh", "geluu"]
 
 
+class PerchHparams(Hparams):
+    cover: LayerSlot = named("leaky_relu", negative_slope=0.5)
+    under: LayerSlot | None = named("elu")
+    plain: LayerSlot = Hparam("relu")
+    other: LayerSlot | None = None
+
+
+def test_a_block_without_a_name_changes_fields_of_the_slots_default() -> None:
+    class Perch(Kiwi[PerchHparams]):
+        """A perch."""
+
+    register_model("perch")(Perch)
+    built = choose(
+        "model", {"name": "perch", "cover": {"inplace": True}, "under": {"alpha": 2.0}, "plain": {"inplace": True}}
+    )
+    cover, under, plain = (built.hparams[name] for name in ("cover", "under", "plain"))
+    assert cover.to_plain() == {"name": "leaky_relu", "negative_slope": 0.5, "inplace": True}
+    assert under.to_plain() == {"name": "elu", "alpha": 2.0, "inplace": False}
+    assert plain.to_plain() == {"name": "relu", "inplace": True}
+    assert choose("model", {"name": "perch", "cover": {"name": "elu"}}).hparams["cover"].name == "elu"
+    with pytest.raises(ValueError, match="elu has no field 'slope'"):
+        choose("model", {"name": "perch", "under": {"slope": 2.0}})
+    with pytest.raises(ValueError, match="needs a `name`"):
+        choose("model", {"name": "perch", "other": {"inplace": True}})
+
+
 def test_a_slot_without_a_default_has_to_be_filled() -> None:
     class Bare(Hparams):
         cover: LayerSlot

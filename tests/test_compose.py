@@ -7,14 +7,17 @@ import os
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, Literal
 
 import hydra
 import pytest
 import yaml
 from hydra import version
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hypothesis import given, settings
@@ -22,11 +25,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hydrantic.compose import compose
+from hydrantic.compose import Composer, Groups, compose
 from hydrantic.document import Document, Limits
 from hydrantic.errors import BlueprintError
-from hydrantic.problems import Problem
+from hydrantic.problems import Problem, Problems
 from hydrantic.source import KeyPath, Source
+from tests.composed import FOLDER, Case, generated
 
 Write = Callable[[str, str], Path]
 
@@ -49,11 +53,12 @@ class Shelf:
     def names(self, section: str) -> tuple[str, ...]:
         registered = {
             "model": ("mlp", "cnn"), "optimizer": ("adamw", "sgd", "torch.optim.SGD"), "metrics": ("accuracy", "f1"),
+            "hydra/launcher": ("local", "joblib", "slurm"), "hydra/sweeper": ("grid", "optuna"), "sweep": ("grid",),
         }  # fmt: skip
         return registered.get(section, ())
 
     def sections(self) -> Mapping[str, bool]:
-        single = ("data", "model", "loss", "optimizer", "scheduler")
+        single = ("data", "model", "loss", "optimizer", "scheduler", "sweep", "hydra/launcher", "hydra/sweeper")
         return {**dict.fromkeys(single, False), **dict.fromkeys(("metrics", "callbacks", "loggers"), True)}
 
 
@@ -381,7 +386,10 @@ def test_an_override_remembers_the_value_that_it_replaced(mlp: Path) -> None:
         ("model=mpl", "unknown-name"), ("model=[mlp,cnn]", "option-list"), ("model=1", "option-not-text"),
         ("metrics=[acc]", "unknown-name"), ("+metrics=acc", "unknown-name"), ("experiment=nope", "unknown-option"),
         ("foo/bar=x", "unknown-group"), ("seed@x=1", "unknown-group"), ("model=../../etc/passwd", "option-outside"),
-        ("model=/etc/passwd", "option-outside"), ("hydra.searchpath=[pkg://os]", "hydra-node"),
+        ("model=/etc/passwd", "option-outside"), ("hydra.searchpath=[pkg://os]", "searchpath-refused"),
+        ("hydra.searchpath=pkg", "searchpath-not-folders"), ("hydra.searchpath.0=x", "searchpath-not-folders"),
+        ("model=" + "a" * 300, "unknown-name"), (f"hydra.searchpath=[{'a' * 300}]", "searchpath-missing"),
+        ("hydra.sweep.x=1", "hydra-node"), ("hydra/launcher=nope", "unknown-name"),
         ("hydra.job_logging={}", "hydra-node"), ("hydra.callbacks.x.y=1", "hydra-node"),
         ("hydra.run.x=1", "hydra-node"),
         ("hydra=1", "hydra-node"), ("hydra/job_logging=colorlog", "hydra-node"), ("a." * 60 + "b=1", "limit"),
@@ -403,6 +411,218 @@ def test_folders_sweeps_and_launchers_may_be_set(mlp: Path) -> None:
 def test_a_launcher_is_chosen_in_a_defaults_list_as_in_hydra(write: Write) -> None:
     file = write("b.yaml", "defaults:\n  - override hydra/launcher: joblib\nseed: 1\n")
     assert composed(file) == {"seed": 1, "hydra": {"launcher": {"name": "joblib"}}}
+
+
+def test_a_group_file_of_launchers_builds_on_a_registered_one(mlp: Path, write: Write) -> None:
+    write("hydra/launcher/slurm/kyiv.yaml", "defaults: [slurm]\npartition: gpu\n")
+    write("hydra/sweeper/fcn_params.yaml", "defaults:\n  - optuna\nn_trials: 25\nparams: {seed: 'range(1, 4)'}\n")
+    overrides = ["hydra/launcher=slurm/kyiv", "hydra.launcher.partition=cpu", "hydra/sweeper=fcn_params"]
+    assert composed(mlp, *overrides)["hydra"] == {
+        "launcher": {"name": "slurm", "partition": "cpu"},
+        "sweeper": {"name": "optuna", "n_trials": 25, "params": {"seed": "range(1, 4)"}},
+    }
+    assert composed(mlp, "hydra/launcher=slurm")["hydra"]["launcher"] == {"name": "slurm"}
+
+
+@pytest.mark.parametrize("item", ["hydra/launcher: slurm/kyiv", "override hydra/launcher: slurm/kyiv"])
+def test_a_blueprint_chooses_a_launcher_and_the_command_line_another(write: Write, item: str) -> None:
+    write("hydra/launcher/slurm/kyiv.yaml", "defaults: [slurm]\npartition: gpu\n")
+    file = write("b.yaml", f"defaults: [{{{item}}}, _self_]\nhydra: {{launcher: {{timeout_min: 5}}}}\n")
+    chosen = {"name": "slurm", "partition": "gpu", "timeout_min": 5}
+    assert composed(file)["hydra"]["launcher"] == chosen
+    assert composed(file, "hydra/launcher=joblib")["hydra"]["launcher"] == {"name": "joblib", "timeout_min": 5}
+
+
+def test_an_experiment_may_choose_the_sweeper(mlp: Path, write: Write) -> None:
+    write("experiment/study.yaml", "# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n")
+    assert composed(mlp, "+experiment=study")["hydra"] == {"sweeper": {"name": "optuna"}}
+
+
+def test_a_blueprint_writes_its_launcher_like_any_component(write: Write) -> None:
+    file = write(
+        "b.yaml", "hydra: {launcher: {name: joblib, n_jobs: 2}, sweep: {dir: s, subdir: '${hydra.job.num}'}}\n"
+    )
+    hydra_node = composed(file)["hydra"]
+    assert hydra_node == {
+        "launcher": {"name": "joblib", "n_jobs": 2},
+        "sweep": {"dir": "s", "subdir": "${hydra.job.num}"},
+    }
+    assert composed(file, "hydra/launcher=local")["hydra"]["launcher"] == {"name": "local"}
+
+
+def test_the_section_sweep_is_a_group_too(mlp: Path, write: Write) -> None:
+    write("sweep/seeds.yaml", "defaults: [grid]\nparams: {seed: [1, 2]}\n")
+    assert composed(mlp, "sweep=seeds")["sweep"] == {"name": "grid", "params": {"seed": [1, 2]}}
+
+
+# The search path
+
+
+@pytest.fixture
+def shared(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A blueprint in `in/`, and groups in folders beside it; a person stands above them."""
+    monkeypatch.chdir(tmp_path)
+    write("one/model/big.yaml", "name: mlp\nwidth: 1\n")
+    write("two/model/big.yaml", "name: mlp\nwidth: 2\n")
+    write("two/model/wide.yaml", "defaults: [big]\ndepth: 2\n")
+    write("two/experiment/quick.yaml", "# @package _global_\ndefaults: [override /model: wide]\nseed: 1\n")
+    write("in/model/own.yaml", "name: cnn\n")
+    return write("in/b.yaml", "hydra: {searchpath: [../one, 'file://../two']}\nmodel: mlp\n")
+
+
+def test_options_are_found_in_the_folders_of_the_search_path(shared: Path) -> None:
+    assert composed(shared, "model=own")["model"] == {"name": "cnn"}
+    result = composed(shared, "+experiment=quick")
+    assert (result["model"], result["seed"]) == ({"name": "mlp", "width": 1, "depth": 2}, 1)
+    assert Composer(shared, SHELF).options("model") == ("big", "cnn", "mlp", "own", "wide")
+
+
+def test_the_blueprints_own_folder_comes_first(shared: Path, write: Write) -> None:
+    write("in/model/big.yaml", "name: mlp\nwidth: 0\n")
+    assert composed(shared, "model=big")["model"]["width"] == 0
+
+
+def test_the_command_line_replaces_the_search_path_or_adds_to_it(shared: Path) -> None:
+    replaced_path = compose(shared, ["hydra.searchpath=[two]", "model=big"], SHELF)
+    assert replaced_path.plain()["model"]["width"] == 2
+    added = compose(shared, ["+hydra.searchpath=[in]", "model=big"], SHELF)
+    assert added.plain()["hydra"]["searchpath"] == ["../one", "file://../two", "in"]
+    assert added.plain()["model"]["width"] == 1
+    assert codes(shared, "~hydra.searchpath", "model=big") == ["unknown-name"]
+
+
+def test_a_search_path_may_be_absolute(shared: Path, tmp_path: Path) -> None:
+    text = f"hydra.searchpath=['file://{tmp_path}/two']"
+    assert compose(shared, [text, "model=big"], SHELF).plain()["model"]["width"] == 2
+
+
+@pytest.mark.parametrize(
+    ("folders", "code"),
+    [
+        ("[pkg://os]", "searchpath-refused"), ("['https://x.y/conf']", "searchpath-refused"), ("one",
+        "searchpath-not-folders"),
+        ("['//host/share']", "searchpath-refused"), ("['file:////host/share']", "searchpath-refused"),
+        ("['${oc.env:HOME}']", "searchpath-refused"), ("[nowhere]", "searchpath-missing"), ("[1]",
+        "searchpath-not-folders"),
+        ("[in/b.yaml]", "searchpath-missing"), ("{a: one}", "searchpath-not-folders"),
+    ],
+)  # fmt: skip
+def test_a_search_path_has_local_folders_only(shared: Path, folders: str, code: str) -> None:
+    assert codes(shared, f"hydra.searchpath={folders}") == [code]
+    file = shared.with_name("c.yaml")
+    file.write_text(f"hydra:\n  searchpath: {folders}\nmodel: mlp\n")
+    (problem,) = problems_of(file)
+    assert (problem.code, problem.source.line) == (code, 2)
+
+
+def test_an_option_cannot_write_the_search_path(shared: Path, write: Write) -> None:
+    write("in/experiment/lost.yaml", "# @package _global_\nhydra: {searchpath: [../one]}\n")
+    (problem,) = problems_of(shared, "+experiment=lost")
+    assert (problem.code, problem.source.file) == ("searchpath-elsewhere", shared.parent / "experiment/lost.yaml")
+
+
+def test_an_option_of_the_search_path_stays_in_its_folder(shared: Path) -> None:
+    assert codes(shared, "model=../../one/model/big") == ["option-outside"]
+
+
+# One blueprint, many times
+
+
+def test_a_composer_reads_its_files_once(mlp: Path, write: Write) -> None:
+    composer = Composer(mlp, SHELF)
+    before = composer.compose(["model=big"]).plain()
+    write("mlp.yaml", "name: other\n")
+    write("model/big.yaml", "name: cnn\n")
+    assert composer.compose(["model=big"]).plain() == before
+    assert composed(mlp, "model=big") == {"name": "other", "model": {"name": "cnn"}}
+
+
+def test_what_one_composition_changes_is_not_seen_by_the_next(mlp: Path) -> None:
+    composer = Composer(mlp, SHELF)
+    first = composer.compose(["model.hidden_dims.0=1", "~trainer", "+metrics=f1"])
+    assert composer.compose().plain() == composed(mlp)
+    assert first.plain() == composed(mlp, "model.hidden_dims.0=1", "~trainer", "+metrics=f1")
+
+
+SHELVED = [
+    "model=cnn", "model=big", "model=mpl", "model.width=1", "~model", "+model=cnn", "optimizer=sgd",
+    "optimizer.lr=1e-3",
+    "metrics=[f1]", "+metrics=f1", "+metrics=nope", "~metrics.accuracy", "experiment=good_run", "+experiment=nope",
+    "hydra/launcher=slurm", "hydra.launcher.n=1", "hydra.searchpath=[model]", "+hydra.searchpath=[experiment]",
+    "trainer.max_epochs=1", "++vars.x=[1,2]", "seed=1,2", "x=[", "loss.weight=2", "name.x=1",
+]  # fmt: skip
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(SHELVED), max_size=5), min_size=2, max_size=6))
+def test_a_composer_with_components_composes_the_same_again(variants: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = written(
+            Path(folder),
+            {
+                "main.yaml": MLP,
+                "model/big.yaml": "name: mlp\nhidden_dims: [512]\n",
+                "experiment/good_run.yaml": "# @package _global_\ndefaults:\n  - override /model: big\nseed: 1\n",
+            },
+        )
+        used = Composer(file, SHELF)
+        for overrides in [*variants, *variants]:
+            assert outcome(used, overrides) == outcome(Composer(file, SHELF), overrides)
+
+
+def test_plain_data_composes_like_a_file(mlp: Path) -> None:
+    overrides = ["+experiment=good_run", "trainer.max_epochs=2", "optimizer=sgd"]
+    document = Composer.of(yaml.safe_load(MLP), mlp.parent, "hydrantic.fit", SHELF).compose(overrides)
+    assert document.plain() == composed(mlp, *overrides)
+    assert document.source(("metrics", "f1")) == Source(label="hydrantic.fit")
+    assert set(document.texts) == {mlp.parent / "model/big.yaml", mlp.parent / "experiment/good_run.yaml"}
+
+
+def test_plain_data_may_have_a_defaults_list(mlp: Path) -> None:
+    plain = {"defaults": [{"model": "big"}, "_self_"], "model": {"dropout": 0.1}, "data": {"split": (8, 1, 1)}}
+    assert Composer.of(plain, mlp.parent, "here", SHELF).compose().plain() == {
+        "model": {"name": "mlp", "hidden_dims": [512], "dropout": 0.1}, "data": {"split": [8, 1, 1]},
+    }  # fmt: skip
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("plain", "code", "path"),
+    [
+        ({"a": {"b": [Path()]}}, "not-plain", ("a", "b", 0)), ({"a": {1, 2}}, "not-plain", ("a",)),
+        ({"a": {"_target_": "os.system"}}, "code-key", ("a", "_target_")), ({"a": ENDLESS}, "limit", ("a",)),
+        ({("a", "b"): 1}, "not-plain", ()), ({"a": list(range(100_001))}, "limit", ("a",)),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)  # fmt: skip
+def test_plain_data_is_guarded_like_a_file(tmp_path: Path, plain: dict[Any, Any], code: str, path: KeyPath) -> None:
+    with pytest.raises(BlueprintError) as caught:
+        Composer.of(plain, tmp_path, "here", SHELF)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.path, problem.source) == (code, path, Source(label="here"))
+
+
+def test_runs_beside_a_blueprint_are_no_options(mlp: Path, write: Write) -> None:
+    write("runs/mlp/2026/blueprint.yaml", MLP)
+    write("runs/mlp/2026/run.json", "{}")
+    write("runs/mlp/2026/wandb/config.yaml", "a: 1")
+    assert not any(group.startswith("runs") for group in Composer(mlp, SHELF).groups())
+    assert composed(mlp, "runs=3")["runs"] == 3
+
+
+def test_a_composer_tells_groups_options_and_what_was_chosen(mlp: Path) -> None:
+    composer = Composer(mlp, SHELF)
+    assert {"model", "experiment", "experiment/cmnist", "hydra/launcher"} <= set(composer.groups())
+    assert composer.options("experiment") == ("cmnist/cnn", "good_run")
+    assert composer.options("nowhere") == composer.options("") == ()
+    found = [(each.option, each.package, each.file) for each in composer.chosen(["+experiment=good_run"])]
+    assert found == [
+        ("model/big", "model", mlp.parent / "model/big.yaml"), ("mlp", "", mlp),
+        ("experiment/good_run", "", mlp.parent / "experiment/good_run.yaml"),
+    ]  # fmt: skip
 
 
 # Problems
@@ -438,7 +658,7 @@ def test_an_unknown_option_lists_the_files(mlp: Path) -> None:
         ("defaults:\n  - model: ???\n", "option-missing", 2),
         ("defaults:\n  - hydra/job_logging: x\n", "hydra-node", 2),
         ("defaults:\n  - pkg://os\n", "option-outside", 2), ("defaults: [model: mlp, model: cnn]\n", "group-twice", 1),
-        ("hydra:\n  searchpath: [x]\n", "hydra-node", 2), ("a: {_target_: x}\n", "code-key", 1),
+        ("hydra:\n  job: {name: x}\n", "hydra-node", 2), ("a: {_target_: x}\n", "code-key", 1),
         ("# @package a b\nx: 1\n", "package-header", 1), ("defaults: [_self_, _self_]\n", "defaults-invalid", 0),
         ("defaults:\n  - b\n", "defaults-cycle", 2), ("", "file-empty", 0),
     ],
@@ -558,6 +778,14 @@ def dumped(body: Mapping[str, Any], defaults: list[Any] | None) -> str:
     return yaml.safe_dump(copy.deepcopy(whole), sort_keys=False) if whole else ""
 
 
+def written(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder / "main.yaml"
+
+
 def hydra_composed(folder: Path, overrides: list[str]) -> Any:
     GlobalHydra.instance().clear()
     base = version.getbase()
@@ -571,21 +799,149 @@ def hydra_composed(folder: Path, overrides: list[str]) -> Any:
         version.VersionBase.instance().version_base = base
 
 
-@settings(derandomize=True, max_examples=250, deadline=None)
+@settings(derandomize=True, max_examples=120, deadline=None)
 @given(projects())
 def test_plain_composition_equals_hydras(project: tuple[dict[str, str], list[str]]) -> None:
     files, overrides = project
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, text in files.items():
-            file = Path(folder, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+        written(Path(folder), files)
         theirs = hydra_composed(Path(folder), overrides)
         if theirs is None or not files["main.yaml"]:
             return
         ours: Document = compose(Path(folder, "main.yaml"), overrides)
         assert ours.plain() == theirs
+
+
+@pytest.fixture
+def hydra_without_a_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra's cache gives one option out twice, and merging over the first changes the second; here each is its own."""
+    load = CachingConfigRepository.load_config
+
+    def load_a_copy(self: CachingConfigRepository, config_path: str) -> Any:
+        return copy.deepcopy(load(self, config_path))
+
+    monkeypatch.setattr(CachingConfigRepository, "load_config", load_a_copy)
+
+
+Verdict = Literal["the same", "both refuse", "Hydra refuses", "only we refuse", "something else"]
+
+
+def verdict(folder: Path, case: Case, groups: Groups | None = None) -> Verdict:
+    """What comes of composing a case with Hydra and here; a blueprint's `hydra:` node is Hydra's own matter."""
+    for name, text in case.files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace(FOLDER, str(folder)))
+    overrides = [each.replace(FOLDER, str(folder)) for each in case.overrides]
+    theirs = hydra_composed(folder / "conf", overrides)
+    try:
+        ours = compose(folder / "conf/main.yaml", overrides, groups).plain()
+    except BlueprintError:
+        return "both refuse" if theirs is None else "only we refuse"
+    ours.pop("hydra", None)
+    if theirs is None:
+        return "Hydra refuses"
+    return "the same" if ours == theirs else "something else"
+
+
+def verdicts(folder: Path, seeds: range) -> Counter[Verdict]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Counter(verdict(folder / str(seed), generated(Random(seed))) for seed in seeds)
+
+
+@pytest.mark.usefixtures("hydra_without_a_shared_cache")
+@pytest.mark.parametrize(
+    ("seeds", "same"),
+    [(range(100), 40), pytest.param(range(100, 2_100), 800, marks=pytest.mark.slow)],
+)
+def test_groups_that_inherit_and_nest_compose_as_in_hydra(tmp_path: Path, seeds: range, same: int) -> None:
+    found = verdicts(tmp_path, seeds)
+    assert set(found) <= {"the same", "both refuse", "Hydra refuses"}
+    assert found["the same"] >= same
+
+
+SECTIONS = {
+    "model/big.yaml": "defaults: [mlp]\nwidth: 2\n",
+    "metrics/both.yaml": "defaults: [accuracy, f1, _self_]\nf1: {average: macro}\n",
+    "optimizer/slow.yaml": "defaults:\n  - sgd\n  - _self_\nlr: 1e-4\n",
+    "experiment/good_run.yaml": "# @package _global_\n"
+    "defaults:\n  - override /model: big\n  - override /metrics: [f1]\nmodel: {dropout: 0.5}\n",
+    "experiment/cmnist/cnn.yaml": "# @package _global_\n---\n"
+    "defaults: [override /model: cnn, override /optimizer: slow]\n",
+    "experiment/plain.yaml": "seed: 3\n",
+}
+"""Groups that build on registered names."""
+
+CHOICES = [
+    "model=cnn", "model=big", "model=mlp", "metrics=f1", "metrics=[accuracy,f1]", "metrics=both", "optimizer=slow",
+    "optimizer=sgd", "+experiment=good_run", "+experiment=cmnist/cnn", "+experiment=plain", "++model.width=9", "seed=5",
+    "++metrics.f1.average=micro", "+metrics@validation=f1", "~seed", "~optimizer", "trainer.max_epochs=7",
+    "~model.name",
+]  # fmt: skip
+LISTS: list[list[Any]] = [
+    [{"model": "mlp"}, {"metrics": "accuracy"}, {"optimizer": "sgd"}, "_self_"],
+    ["_self_", {"model": "big"}, {"metrics": ["accuracy", "f1"]}, {"optimizer": "slow"}],
+    [{"model": "cnn"}, "_self_", {"metrics": "both"}, {"optimizer": "adamw"}, {"experiment": "good_run"}],
+    [{"optimizer": "sgd"}, {"metrics": ["f1"]}, {"model": "mlp"}],
+]
+
+
+@settings(derandomize=True, max_examples=80, deadline=None)
+@given(st.sampled_from(LISTS), st.lists(st.sampled_from(CHOICES), max_size=4, unique=True), st.booleans())
+def test_registered_names_compose_as_files_of_those_names_do_in_hydra(
+    items: list[Any], overrides: list[str], refined: bool
+) -> None:
+    body = {"seed": 1, "trainer": {"max_epochs": 2}, **({"model": {"depth": 3}} if refined else {})}
+    files = {**SECTIONS, "main.yaml": dumped(body, items)}
+    names = {
+        f"{section}/{name}.yaml": f"{name}:\n" if labelled else f"name: {name}\n"
+        for section, labelled in SHELF.sections().items()
+        for name in SHELF.names(section)
+        if "." not in name and not section.startswith("hydra/")
+    }
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written(Path(folder, "theirs"), {**files, **names})
+        theirs = hydra_composed(Path(folder, "theirs"), overrides)
+        if theirs is not None:
+            assert compose(written(Path(folder, "ours"), files), overrides, SHELF).plain() == theirs
+
+
+def told(node: Any) -> Any:
+    """Everything that a node says: values, places and what they replaced."""
+    if node is None:
+        return None
+    inner = {key: told(each) for key, each in node.children()}
+    return (inner if isinstance(node.value, dict | list) else repr(node.value)), node.source, node.key, told(node.was)
+
+
+def outcome(composer: Composer, overrides: list[str]) -> Any:
+    """A document in full, or the problems in their order."""
+    problems = Problems()
+    try:
+        document = composer.compose(overrides, problems)
+    except BlueprintError as error:
+        return error.problems
+    removed = {path: told(node) for path, node in document.removed.items()}
+    return told(document.root), removed, document.asked, document.texts, document.file, tuple(problems)
+
+
+MANY = [*OVERRIDES, "db=nope", "a=[", "b=1,2", "~nope", "x._target_=y", "s.x=1", "+db=a", "exp=nope", "srv@z=a"]
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(projects(), st.lists(st.lists(st.sampled_from(MANY), max_size=5), min_size=2, max_size=6))
+def test_a_composer_that_has_composed_before_composes_the_same(
+    project: tuple[dict[str, str], list[str]], variants: list[list[str]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = written(Path(folder), project[0])
+        used = Composer(file)
+        for overrides in [*variants, *variants]:
+            assert outcome(used, overrides) == outcome(Composer(file), overrides)
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)

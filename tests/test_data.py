@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import hydrantic.batches
 from hydrantic import InMemoryData, InMemoryDataHparams, InvalidField, Samples
-from hydrantic.batches import BatchLoader
+from hydrantic.batches import Batch, BatchLoader, Share
 from hydrantic.data import part_sizes, split_indices
 from tests.tiny import LIGHTNING_WARNINGS
 
@@ -365,47 +365,62 @@ def test_a_state_after_the_last_batch_starts_the_epoch_that_is_set() -> None:
     assert len(numbers_in(resumed)) == 32
 
 
-@pytest.mark.parametrize("world", [2, 3, 5])
-@pytest.mark.parametrize("samples", [31, 32, 33])
-def test_processes_share_training_samples_in_equally_many_batches(
-    monkeypatch: pytest.MonkeyPatch, world: int, samples: int
-) -> None:
-    shares, lengths = [], set()
+def shares(monkeypatch: pytest.MonkeyPatch, world: int, samples: int, **arguments: Any) -> list[list[Batch]]:
+    """The batches of every process."""
+    found = []
     for rank in range(world):
         at_rank(monkeypatch, rank, world)
-        loader = BatchLoader(torch.arange(float(samples)).reshape(-1, 1), torch.zeros(samples), 4, shuffle=True)
-        shares.append(numbers_in(loader))
-        lengths.add((len(loader), len(shares[-1])))
-
-    together = sorted(number for share in shares for number in share)
-    assert len(lengths) == 1
-    assert set(together) == set(range(samples))
-    assert len(together) - samples < world
+        inputs = torch.arange(float(samples)).reshape(-1, 1)
+        found.append(list(BatchLoader(inputs, torch.zeros(samples), 4, **arguments)))
+    return found
 
 
-@pytest.mark.parametrize("samples", [5, 8, 9, 17])
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_processes_evaluate_every_sample_once_in_equally_many_batches(
-    monkeypatch: pytest.MonkeyPatch, samples: int, batch_size: int
+def counted(batch: Batch) -> list[int]:
+    """The samples of a share that count."""
+    return numbers_in([batch])[: getattr(batch, "counted", None)]
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+@pytest.mark.parametrize("samples", [31, 32, 33])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_processes_share_the_training_batches_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, world: int, samples: int, shuffle: bool
 ) -> None:
-    seen, counts = [], set()
-    for rank in range(2):
-        at_rank(monkeypatch, rank, 2)
-        loader = BatchLoader(torch.arange(float(samples)).reshape(-1, 1), torch.zeros(samples), batch_size)
-        batches = list(loader)
-        counts.add((len(batches), len(loader)))
-        seen += numbers_in(batches)
+    [whole] = shares(monkeypatch, 1, samples, shuffle=shuffle)
+    shared = shares(monkeypatch, world, samples, shuffle=shuffle, trains=True)
+    assert {len(batches) for batches in shared} == {len(whole)}
+    for batch, *parts in zip(whole, *shared, strict=True):
+        assert len({len(inputs) for inputs, _ in parts}) == 1
+        together = sorted(number for part in parts for number in numbers_in([part]))
+        repeated = len(together) // len(batch[0])
+        assert together == sorted(numbers_in([batch]) * repeated)
+        assert sorted(number for part in parts for number in counted(part)) == sorted(numbers_in([batch]))
 
-    assert seen == list(range(samples))
-    assert len(counts) == 1
+
+@pytest.mark.parametrize("samples", [1, 5, 8, 9, 17])
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_evaluate_every_sample_once_in_the_batches_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, samples: int, world: int
+) -> None:
+    [whole] = shares(monkeypatch, 1, samples)
+    shared = shares(monkeypatch, world, samples)
+    assert {len(batches) for batches in shared} == {len(whole)}
+    for batch, *parts in zip(whole, *shared, strict=True):
+        assert [number for part in parts for number in counted(part)] == numbers_in([batch])
+        assert all(len(inputs) > 0 for inputs, _ in parts)
 
 
-def test_drop_last_gives_every_process_full_batches_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for shuffle in (True, False):
-        at_rank(monkeypatch, 1, 2)
-        loader = BatchLoader(torch.zeros(33, 1), torch.zeros(33), 5, shuffle=shuffle, drop_last=True)
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_drop_last_leaves_out_the_same_batch_in_every_process(monkeypatch: pytest.MonkeyPatch, shuffle: bool) -> None:
+    for batches in shares(monkeypatch, 2, 33, shuffle=shuffle, drop_last=True, trains=True):
+        assert [len(inputs) for inputs, _ in batches] == [2] * 8
 
-        assert [len(inputs) for inputs, _ in loader] == [5, 5, 5]
+
+def test_a_share_stays_one_on_another_device() -> None:
+    data = Numbered({"batch_size": 16})
+    share = Share.of((torch.zeros(3, 1), torch.zeros(3)), counted=1, weight=0.5)
+    moved = data.transfer_batch_to_device(share, torch.device("meta"), 0)
+    assert (moved.counted, moved.weight, moved[0].device.type) == (1, 0.5, "meta")
 
 
 # Checkpoints

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hydrantic.checkpoints import AtomicCheckpointIO, read_checkpoint
-from hydrantic.interrupts import Interrupted, StopSignals
+from hydrantic.errors import Interrupted
+from hydrantic.interrupts import StopSignals
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, names, quiet_trainer
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]
@@ -54,7 +55,7 @@ try:
             time.sleep(60)
         trainer = quiet_trainer(max_epochs=1 if phase == "test" else 1000, callbacks=[stops],
                                 plugins=[AtomicCheckpointIO()])
-        trainer.fit(Slow(), batches(100), batches(100))
+        trainer.fit(Slow(), batches(100), batches(20))
         trainer.test(Slow(), batches(100), verbose=False)
 except Interrupted as stop:
     print("stopped", flush=True)

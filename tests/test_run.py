@@ -303,6 +303,35 @@ def test_a_logger_that_refuses_leaves_nothing_behind(here: Path, monkeypatch: py
     assert list((here / "runs").iterdir()) == []
 
 
+def test_a_run_may_be_given_a_directory_of_its_own(here: Path) -> None:
+    run = fit("a.yaml", directory="mine/first")
+    assert run.path == here / "mine" / "first"
+    assert record(run)["status"] == "finished"
+    assert not (here / "runs").exists()
+
+
+def test_a_directory_that_holds_a_run_is_refused(here: Path) -> None:
+    fit("a.yaml", directory="mine")
+    with pytest.raises(UsageError, match="mine holds a run already"):
+        fit("a.yaml", directory="mine")
+
+
+def test_what_lay_in_a_directory_stays_where_the_run_cannot_begin(here: Path) -> None:
+    write(here / "mine" / "notes.txt", "mine")
+    text = DIGITS.replace("loggers: {}", "callbacks: {learning_rate_monitor: {logging_interval: hour}}\nloggers: {}")
+    with pytest.raises(BlueprintError):
+        fit(write(here / "b.yaml", text), directory="mine")
+    with pytest.raises(BlueprintError):
+        fit(write(here / "b.yaml", text), directory="new")
+    assert [file.name for file in (here / "mine").iterdir()] == ["notes.txt"]
+    assert not (here / "new").exists()
+
+
+def test_the_record_says_how_many_threads_and_processes_computed(here: Path) -> None:
+    fields = record(fit("a.yaml"))
+    assert (fields["threads"], fields["processes"]) == (torch.get_num_threads(), 1)
+
+
 # -- checkpoints and the test -----------------------------------------------------------------------------------------
 
 

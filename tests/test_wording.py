@@ -51,7 +51,15 @@ SEEN_WHEN_BUILT = dict.fromkeys(
         "validation_after_more_batches_than_there_are",
     ),
     True,
-) | dict.fromkeys(("several_processes", "trainer_refused_by_lightning", "wandb_online_without_a_key"), False)
+) | dict.fromkeys(
+    (
+        "several_machines",
+        "strategy_that_starts_processes",
+        "trainer_refused_by_lightning",
+        "wandb_online_without_a_key",
+    ),
+    False,
+)
 """What needs the data or the component itself to be seen, and whether the deep check sees it; else only a run does."""
 REGENERATE = os.environ.get("HYDRANTIC_REGENERATE") == "1"
 

@@ -15,6 +15,7 @@ LIGHTNING_WARNINGS = (
     "ignore:.*LeafSpec.*:Warning",  # lightning 2.6 with torch 2.13: nothing a user of either can change
     "ignore:.*does not have many workers.*:Warning",  # says so wherever there are more than two cores
     "ignore:.*smaller than the logging interval.*:Warning",  # tiny epochs
+    "ignore:The `srun` command is available:Warning",  # wherever Slurm is installed
 )
 
 

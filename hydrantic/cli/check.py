@@ -20,6 +20,7 @@ EXAMPLES = f"""examples:
   hydrantic check blueprints/mlp.yaml
   hydrantic check blueprints/mlp.yaml model=cnn optimizer.lr=3e-4
   hydrantic check blueprints                    every blueprint in the folder
+  hydrantic check blueprints/mlp.yaml -m model=mlp,cnn seed=1,2    every job of a sweep
   hydrantic check --deep blueprints/mlp.yaml    also whether the shapes fit, and what the training will need
 
 {OVERRIDES}
@@ -33,6 +34,7 @@ def parser() -> ArgumentParser:
     does = "Report everything that is wrong with a blueprint before anything runs."
     check = verb_parser("check", "BLUEPRINT|DIR ... [key=value ...] [options]", does, EXAMPLES)
     add_blueprint(check, "BLUEPRINT|DIR", "YAML files, or folders of them")
+    check.add_argument("-m", "--multirun", action="store_true", help="check every combination of the swept values")
     check.add_argument("--deep", action="store_true", help="read the data, trace one batch through the model")
     check.add_argument("--json", action="store_true", help="print records for a program to read")
     return check
@@ -60,20 +62,35 @@ class _Found:
     blueprint: Path
     error: Any = None
     traces: list[Trace] = field(default_factory=list)
+    jobs: int | None = None
+    """How many jobs of a sweep were looked at."""
 
 
 def _checked(blueprint: Path, overrides: Sequence[str], project: Project, options: Namespace) -> _Found:
-    from hydrantic.errors import BlueprintError
+    from hydrantic.errors import BlueprintError, InvalidJobs
 
     try:
+        if options.multirun:
+            return _Found(blueprint, jobs=_jobs(blueprint, overrides, project))
         if options.deep:
             return _Found(blueprint, traces=[_traced(blueprint, overrides, project)])
         from hydrantic.checking import check
 
         check(blueprint, overrides, project=project)
-    except BlueprintError as error:
+    except (BlueprintError, InvalidJobs) as error:
         return _Found(blueprint, error)
     return _Found(blueprint)
+
+
+def _jobs(blueprint: Path, overrides: Sequence[str], project: Project) -> int:
+    """Plan the jobs of a sweep; how many there are."""
+    from hydrantic.rundir import runs_root
+    from hydrantic.sweeping.drafts import Order, drafted
+    from hydrantic.sweeping.view import View
+
+    draft = drafted(Order(blueprint, tuple(overrides), project.open(), runs_root(None, project.root)))
+    with View() as view:
+        return draft.check(view)
 
 
 def _traced(blueprint: Path, overrides: Sequence[str], project: Project) -> Trace:
@@ -120,13 +137,14 @@ def _record(blueprint: Path, problem: Any) -> dict[str, Any]:
 
 def _print_reports(found: Sequence[_Found]) -> None:
     from hydrantic.source import display
-    from hydrantic.texts import visible
+    from hydrantic.texts import counted, visible
 
     for each in found:
         if each.error is not None:
             print(each.error, end="\n\n" if len(found) > 1 else "\n", file=sys.stderr)
             continue
-        print(visible(f"{display(each.blueprint)}: no problems"))
+        in_jobs = "" if each.jobs is None else f" in {counted(each.jobs, 'job')}"
+        print(visible(f"{display(each.blueprint)}: no problems{in_jobs}"))
         for trace in each.traces:
             from hydrantic.tracing.telling import tell
 

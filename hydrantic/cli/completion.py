@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS, Action, ArgumentParser
+from argparse import PARSER, SUPPRESS, Action, ArgumentParser
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -110,7 +110,7 @@ class _Asked:
     @classmethod
     def of(cls, verb: str, before: Sequence[str], last: str) -> _Asked:
         """Sort the words before the cursor into options with their values, and the others."""
-        parser = import_module(f"hydrantic.cli.{verb}").parser()
+        parser = _parser_of(import_module(f"hydrantic.cli.{verb}").parser(), before)
         plain, options = list[str](), dict[str, str]()
         action, only_words = None, False
         for word in before:
@@ -146,6 +146,15 @@ class _Asked:
     def takes_blueprint(self) -> bool:
         """Whether the verb takes a blueprint and overrides."""
         return _option_called(self.parser, "--config-name") is not None
+
+
+def _parser_of(parser: ArgumentParser, before: Sequence[str]) -> ArgumentParser:
+    """The parser of the action that the first word names, where a verb has actions; else the verb's own."""
+    for action in parser._actions:  # noqa: SLF001 -- argparse tells it nowhere else
+        if action.nargs == PARSER and before and isinstance(action.choices, dict):
+            found: ArgumentParser = action.choices.get(before[0], parser)
+            return found
+    return parser
 
 
 def _option_called(parser: ArgumentParser, name: str) -> Action | None:
@@ -250,6 +259,14 @@ def _init(asked: _Asked) -> Answer:
     return [] if asked.plain else Files(only_folders=True)
 
 
+def _sweep(asked: _Asked) -> Answer:
+    from hydrantic.cli.sweep import ACTIONS
+
+    if not asked.plain:
+        return _beginning(ACTIONS, asked.last)
+    return Files(only_folders=True) if len(asked.plain) == 1 else []
+
+
 def _completion(asked: _Asked) -> Answer:
     return [] if asked.plain else _beginning(SHELLS, asked.last)
 
@@ -259,6 +276,7 @@ _ANSWERS: Final[Mapping[str, Callable[[_Asked], Answer]]] = {
     "list": _list,
     "describe": _describe,
     "init": _init,
+    "sweep": _sweep,
     "completion": _completion,
 }
 """What stands behind each verb that does not take a blueprint and overrides alone."""

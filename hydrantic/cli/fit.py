@@ -10,12 +10,15 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydrantic.cli.composition import add_composition, answer, is_asked, spelt_out
 from hydrantic.cli.words import OVERRIDES, add_blueprint, blueprint_of, verb_parser
 
 EXAMPLES = f"""examples:
   hydrantic fit blueprints/mlp.yaml
   hydrantic fit blueprints/mlp.yaml optimizer.lr=3e-4 data.batch_size=128
   hydrantic fit blueprints/mlp.yaml model=cnn loggers.wandb.mode=disabled
+  hydrantic fit blueprints/mlp.yaml -m optimizer.lr=1e-3,3e-4 seed=1,2,3      six runs, as many at a time as cores
+  hydrantic fit blueprints/mlp.yaml model=cnn --help     the groups, and the config with these overrides
   HYDRA_CONFIG_PATH=blueprints hydrantic fit --config-name mlp trainer.max_epochs=5
 
 {OVERRIDES}
@@ -27,6 +30,9 @@ def parser() -> ArgumentParser:
     does = "Train the model of a blueprint; then evaluate the best checkpoint once on the test split."
     fit = verb_parser("fit", "BLUEPRINT [key=value ...] [options]", does, EXAMPLES)
     add_blueprint(fit)
+    add_composition(fit)
+    fit.add_argument("-m", "--multirun", action="store_true", help="one run for each combination of the swept values")
+    fit.add_argument("--skip-invalid", action="store_true", help="leave out combinations that cannot run (with -m)")
     fit.add_argument("--no-test", action="store_true", help="leave the test split alone")
     fit.add_argument("--runs", metavar="DIR", type=Path, help="where runs are kept (default: $HYDRANTIC_RUNS or runs/)")
     return fit
@@ -34,8 +40,18 @@ def parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
-    options = parser().parse_intermixed_args(argv)
+    words = parser()
+    options = words.parse_intermixed_args(spelt_out(sys.argv[1:] if argv is None else argv))
+    if options.help and not options.words and options.config_name is None:
+        words.print_help()
+        words.exit()
     blueprint, overrides = blueprint_of(options, "hydrantic fit")
+    if is_asked(options):
+        return answer(blueprint, overrides, options, words)
+    if options.multirun:
+        from hydrantic.cli.multirun import fit_all
+
+        return fit_all(blueprint, overrides, options)
     from hydrantic.run import fit
 
     fit(blueprint, overrides, project=options.project, runs=options.runs, test=not options.no_test)

@@ -15,6 +15,7 @@ VERBS: Final = {
     "check": "say everything that is wrong with a blueprint",
     "show": "print the complete blueprint, and where each value came from",
     "explain": "tell what one value is, who set it, and what it may be",
+    "sweep": "look at a sweep, go on with it, or tabulate its results",
     "list": "name the components there are",
     "describe": "tell what a component is, and its fields",
     "schema": "write what an editor needs to complete blueprints",

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     project = Project.find(explicit=options.project)
     plan = planning_of(options)(blueprint, overrides, project)
-    values = plan.resolved()
+    values = plan.complete()
     if not options.origins:
         print(to_json(values) if options.json else to_yaml(values).rstrip("\n"))
         return 0

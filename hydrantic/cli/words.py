@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ def verb_parser(verb: str, usage: str, description: str, epilog: str) -> Argumen
         usage=f"hydrantic {verb} {usage}",
         description=description,
         epilog=epilog,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=32),
         allow_abbrev=False,
+        conflict_handler="resolve",  # a verb may mean more by --help
     )
     parser.add_argument("--project", metavar="DIR", type=Path, help="the project (default: the one you are in)")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
@@ -43,6 +45,7 @@ def add_blueprint(parser: ArgumentParser, first: str = "BLUEPRINT", meaning: str
     parser.add_argument("words", nargs="*", metavar=f"{first} key=value", help=f"{meaning}, then overrides")
     parser.add_argument("-cn", "--config-name", metavar="NAME", help="the blueprint $HYDRA_CONFIG_PATH/NAME.yaml")
     parser.add_argument("-cp", "--config-path", metavar="DIR", type=Path, help="folder instead of $HYDRA_CONFIG_PATH")
+    parser.add_argument("-cd", "--config-dir", metavar="DIR", type=Path, help="a further folder that holds groups")
 
 
 def add_deep(parser: ArgumentParser) -> None:
@@ -76,15 +79,29 @@ def blueprint_of(options: Namespace, usage: str) -> tuple[Path, list[str]]:
     Raises:
         UsageError: there is no blueprint among the words.
     """
-    words: list[str] = options.words
+    words: list[str] = [*options.words, *_searching(options.config_dir)]
     if options.config_name is not None:
         return _configured(options.config_name, options.config_path, usage), words
-    if not words:
+    if not options.words:
         raise UsageError(f"which blueprint? {usage} BLUEPRINT [key=value ...] ({usage} --help)")
     first = Path(words[0])
     if "=" in words[0] and not first.exists():
         raise UsageError(f"the blueprint comes before the overrides: {usage} BLUEPRINT {' '.join(words)}")
     return first, words[1:]
+
+
+def _searching(folder: Path | None) -> list[str]:
+    """The override that adds a folder to the search path."""
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise UsageError(f"--config-dir {folder}: there is no such folder")
+    from hydrantic.compose import override_text
+
+    try:
+        return [f"+hydra.searchpath={override_text([str(folder.absolute())])}"]
+    except ValueError as error:
+        raise UsageError(f"--config-dir: {error}") from None
 
 
 def blueprints_of(options: Namespace, usage: str) -> tuple[list[Path], list[str]]:

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
@@ -57,7 +58,7 @@ class DefaultsList:
         primary, slots = self._repository.primary, self._repository.slots
         paths = [*(f"{section}/{OWN}" for section in slots), END_OF_SECTIONS]
         own = ResultDefault(primary, package="", is_self=True, primary=True)
-        return Results([*(ResultDefault(path) for path in paths), own], frozenset())
+        return Results([*(ResultDefault(config_path=path) for path in paths), own], frozenset())
 
     def _run(self) -> Results:
         found = create_defaults_list(
@@ -135,8 +136,33 @@ class DefaultsList:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """One option in merge order."""
+
+    option: str
+    """Its path, such as `model/big` or `experiment/cmnist/cnn`; the blueprint's own is its name."""
+    package: str
+    """Where its content is put."""
+    parent: str
+    """The option whose defaults list asks for it; nothing for the blueprint itself."""
+    is_self: bool
+    """Whether it is an option's own content beside what its defaults list asks for."""
+    file: Path | None
+    """The file that it is; None for a registered name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """The options in merge order and the sections whose option was chosen by an override."""
 
     options: list[ResultDefault]
     chosen: frozenset[str]
+
+    def seen(self, repository: Repository) -> tuple[Chosen, ...]:
+        """The options as a person sees them, without those that only keep the order."""
+        paths = ((each, each.config_path or "") for each in self.options)
+        return tuple(
+            Chosen(path, each.package or "", each.parent or "", each.is_self, repository.file_of(path))
+            for each, path in paths
+            if path and not path.endswith((OWN, END_OF_SECTIONS))
+        )

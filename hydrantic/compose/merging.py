@@ -10,7 +10,7 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import OverrideType
 
 from hydrantic.compose.defaults import Results
-from hydrantic.compose.options import END_OF_SECTIONS, OWN, Repository, Sections, path_of
+from hydrantic.compose.options import END_OF_SECTIONS, OWN, SEARCHPATH, Repository, Sections, path_of
 from hydrantic.compose.overrides import Edit
 from hydrantic.document import (
     CODE_KEYS,
@@ -179,6 +179,8 @@ class Editor:
             self._refuse("override-exists", key=dotted(self._change.path), text=self._change.text)
         if below is None or self._change.replace:
             return with_child(node, part, dataclasses.replace(new, was=below or self._removed.get(self._change.path)))
+        if self._change.type is OverrideType.ADD and self._change.path == SEARCHPATH:
+            new = dataclasses.replace(new, value=[*_elements(below), *_elements(new)])
         shorthand = self._sections.is_component
         refines = new.value != MISSING
         child = merged(below, new, shorthand, self._change.path) if refines else remembering(new, below)
@@ -202,6 +204,10 @@ class Editor:
             return True
         is_block = self._sections.is_component(self._change.path) and name is not None
         return is_block and name is not None and name.value == self._change.value
+
+
+def _elements(node: Node) -> list[Node]:
+    return node.value if isinstance(node.value, list) else []
 
 
 def _keys(node: Node) -> Iterator[str | int]:

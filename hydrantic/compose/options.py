@@ -1,12 +1,11 @@
-"""The options that a blueprint can be composed of: its own blocks, YAML files below its folder, registered names."""
+"""The options that a blueprint can be composed of: its own blocks, YAML files in its folders, registered names."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
@@ -15,17 +14,20 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from hydrantic.document import Limits, Node, kind_of, without
+from hydrantic.compose.search import Pages, SearchPath
+from hydrantic.document import Node, kind_of, without
 from hydrantic.problems import Problems
-from hydrantic.reading import SUFFIXES, Page, read_page
+from hydrantic.reading import Page
+from hydrantic.sections import WITHIN_HYDRA
 from hydrantic.source import KeyPath, Source
 
-HYDRA_KEYS = ("run.dir", "sweep", "launcher", "sweeper")
+HYDRA_KEYS: Final = ("run.dir", "sweep.dir", "sweep.subdir", "launcher", "sweeper", "searchpath")
 """What a blueprint may set in its `hydra:` node."""
-HYDRA_SECTIONS = ("hydra/launcher", "hydra/sweeper")
-OWN = "(this file)"  # the option that stands for the blueprint's own block of a section
-END_OF_SECTIONS = "(sections)"
-MAX_LOADS = 2_000
+SEARCHPATH: Final[KeyPath] = ("hydra", "searchpath")
+"""Where a blueprint names further folders that hold options."""
+OWN: Final = "(this file)"  # the option that stands for the blueprint's own block of a section
+END_OF_SECTIONS: Final = "(sections)"
+MAX_LOADS: Final = 2_000
 
 
 class Groups(Protocol):
@@ -35,7 +37,7 @@ class Groups(Protocol):
         """The registered component names of a section."""
 
     def sections(self) -> Mapping[str, bool]:
-        """The sections that hold components; True for those that map labels to components."""
+        """The config groups that hold components; True for those that map labels to components."""
 
 
 class Sections:
@@ -44,7 +46,7 @@ class Sections:
     def __init__(self, groups: Groups | None) -> None:
         self._groups = groups
         self._labelled = dict(groups.sections()) if groups is not None else {}
-        self.all = tuple(dict.fromkeys((*self._labelled, *(HYDRA_SECTIONS if groups is not None else ()))))
+        self.all = tuple(self._labelled)
 
     def is_labelled(self, section: str) -> bool:
         """Whether the section maps labels to components."""
@@ -55,8 +57,8 @@ class Sections:
         return self._groups.names(section) if self._groups is not None and section in self._labelled else ()
 
     def has(self, section: str, name: str) -> bool:
-        """Whether `name` is a component; launchers and sweepers are judged later unless they are registered."""
-        return name in self.names(section) or (section in HYDRA_SECTIONS and section not in self._labelled)
+        """Whether `name` is a component of a section."""
+        return name in self.names(section)
 
     def split(self, path: str) -> tuple[str, str] | None:
         """The section and the name in `section/name`."""
@@ -66,8 +68,8 @@ class Sections:
     def is_component(self, path: KeyPath) -> bool:
         """Whether a component stands at `path`: at a section, or at a label of a labelled section."""
         section = "/".join(str(part) for part in path)
-        if section in self.all:
-            return not self.is_labelled(section)
+        if section in self._labelled:
+            return not self._labelled[section]
         return len(path) > 1 and self.is_labelled("/".join(str(part) for part in path[:-1]))
 
 
@@ -83,41 +85,44 @@ class TooManyOptions(Exception):
 class Repository(IConfigRepository):
     """Options for Hydra's defaults list: the blueprint, the YAML files below its folder, registered names."""
 
-    def __init__(self, file: Path, sections: Sections, limits: Limits, problems: Problems) -> None:
+    def __init__(
+        self,
+        page: Page | None,
+        file: Path,
+        searchpath: SearchPath,
+        pages: Pages,
+        sections: Sections,
+        problems: Problems,
+    ) -> None:
         self.file = file
+        self.page = page
         self.sections = sections
-        self.texts: dict[Path, str] = {}
+        self.searchpath = searchpath
+        self.texts = {page.file: page.text} if page is not None and page.text else {}
         self.requested: dict[str, Source] = {}
         self.asked: dict[Path, Source] = {}
         self.listed: dict[str, Node] = {}
         self.loads: list[str] = []
-        self._limits = limits
+        self._pages = pages
         self._problems = problems
         self._results: dict[str, ConfigResult | None] = {}
         self._contents: dict[str, Node] = {}
-        self._folder = file.parent
         self.primary = file.stem if re.fullmatch(r"[\w .-]+", file.stem) else "(blueprint)"
-        self.page = self._read(file)
-        body = self.page.root if self.page is not None and self.page.root is not None else Node({}, Source(file))
-        self._defaults = self._read_defaults(body, "")
+        body = page.root if page is not None and page.root is not None else Node({}, Source(file))
+        self._defaults = self._read_defaults(body, ("",))
         self.body = without(body, ("defaults",))
         self.slots = self._find_slots()
 
-    def _read(self, file: Path) -> Page | None:
-        page = read_page(file, self._limits, self._problems)
-        if page is not None:
-            self.texts[file] = page.text
-        return page
-
     def _find_slots(self) -> dict[str, str | None]:
-        """Each section that the blueprint's defaults list does not mention, and the option that holds its own block."""
-        mentioned = {
-            item.group.removeprefix("/")
-            for item in self._defaults
-            if isinstance(item, GroupDefault) and item.group and item.package is None and not item.override
-        }
-        free = [section for section in self.sections.all if section not in mentioned]
-        return {section: OWN if self.own_block(section) is not None else None for section in free}
+        """Each section that the blueprint's defaults list does not mention, and the option that holds its own block.
+
+        None holds a block that refines what the blueprint's own defaults list overrides.
+        """
+        chosen = [each for each in self._defaults if isinstance(each, GroupDefault) and each.group and not each.package]
+        mentioned = {str(each.group).removeprefix("/") for each in chosen if not each.override}
+        overridden = {str(each.group).removeprefix("/") for each in chosen if each.override}
+        own = {section for section in self.sections.all if self.own_block(section) is not None} - overridden
+        return {section: OWN if section in own else None for section in self.sections.all if section not in mentioned}
 
     def own_block(self, section: str) -> Node | None:
         """What the blueprint itself writes for a section."""
@@ -141,10 +146,7 @@ class Repository(IConfigRepository):
 
     def group_exists(self, config_path: str) -> bool:
         """Whether a section or a folder with YAML files has this name."""
-        if config_path in self.sections.all:
-            return True
-        folder = self._inside(config_path)
-        return folder is not None and folder.is_dir() and holds_yaml(folder)
+        return config_path in self.sections.all or self.searchpath.is_group(config_path)
 
     def config_exists(self, config_path: str) -> bool:
         """Whether there is such an option."""
@@ -152,17 +154,7 @@ class Repository(IConfigRepository):
 
     def get_group_options(self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG) -> list[str]:
         """The options of a group: registered names and files."""
-        folder = self._folder if group_name == "" else self._inside(group_name)
-        if folder is None or not folder.is_dir():
-            return sorted(self.sections.names(group_name))
-        files = [
-            file
-            for suffix in SUFFIXES
-            for depth in ("", "*/" * bool(group_name))
-            for file in folder.glob(depth + "*" + suffix)
-        ]
-        options = {file.relative_to(folder).with_suffix("").as_posix() for file in files}
-        return sorted(options | set(self.sections.names(group_name)))
+        return sorted({*self.searchpath.options(group_name), *self.sections.names(group_name)})
 
     def get_sources(self) -> list[ConfigSource]:
         """None: Hydra lists them in messages that are not shown."""
@@ -208,7 +200,11 @@ class Repository(IConfigRepository):
 
     def has_file(self, config_path: str) -> bool:
         """Whether an option is a file."""
-        return self._option_file(config_path) is not None
+        return self.searchpath.file(config_path) is not None
+
+    def file_of(self, config_path: str) -> Path | None:
+        """The file of an option; None for a registered name."""
+        return self.file if config_path == self.primary else self.searchpath.file(config_path)
 
     def _primary_result(self) -> ConfigResult:
         slots: list[InputDefault] = [GroupDefault(group=name, value=option) for name, option in self.slots.items()]
@@ -222,10 +218,10 @@ class Repository(IConfigRepository):
     def _load(self, config_path: str) -> ConfigResult | None:
         if config_path == END_OF_SECTIONS or config_path.endswith("/" + OWN):
             return _result(config_path, None, [])
-        if self._inside(config_path) is None:
+        if not self.searchpath.holds(config_path):
             self._problems.add("option-outside", self.place_of(config_path), option=config_path)
             return _result(config_path, None, [])
-        file = self._option_file(config_path)
+        file = self.searchpath.file(config_path)
         if file is not None:
             return self._load_file(config_path, file)
         split = self.sections.split(config_path)
@@ -241,30 +237,15 @@ class Repository(IConfigRepository):
         return Node({"name": Node(name, place, place)}, place)
 
     def _load_file(self, config_path: str, file: Path) -> ConfigResult:
-        page = self._read(file)
+        page = self._pages.read(file, self._problems)
+        if page is not None:
+            self.texts[file] = page.text
         self.asked[file] = self.place_of(config_path)
         if page is None or page.root is None:
             return _result(config_path, self._package(page.text, file) if page is not None else None, [])
-        items = self._read_defaults(page.root, config_path.rpartition("/")[0])
+        items = self._read_defaults(page.root, _groups_of(config_path))
         self._contents[config_path] = without(page.root, ("defaults",))
         return _result(config_path, self._package(page.text, file), items)
-
-    def _inside(self, config_path: str) -> Path | None:
-        """The path below the blueprint's folder, or None where it would lead outside."""
-        parts = config_path.split("/")
-        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-            return None
-        path = self._folder.joinpath(*parts)
-        try:
-            inside = path.resolve().is_relative_to(self._folder.resolve())
-        except (OSError, RuntimeError):
-            return None
-        return path if inside else None
-
-    def _option_file(self, config_path: str) -> Path | None:
-        names = [config_path] if config_path.endswith(SUFFIXES) else [config_path + suffix for suffix in SUFFIXES]
-        paths = (self._inside(name) for name in names)
-        return next((path for path in paths if path is not None and path.is_file()), None)
 
     def _package(self, text: str, file: Path) -> str | None:
         """The package in a file's `# @package` header."""
@@ -278,17 +259,17 @@ class Repository(IConfigRepository):
                 self._problems.add("package-header", Source(file, number, 1, len(line)), text=line.strip())
         return None
 
-    def _read_defaults(self, root: Node, group: str) -> list[InputDefault]:
+    def _read_defaults(self, root: Node, groups: tuple[str, ...]) -> list[InputDefault]:
         defaults = root.child("defaults")
         if defaults is None or defaults.value is None:
             return []
         if not isinstance(defaults.value, list):
             self._problems.add("defaults-not-a-list", defaults.source, ("defaults",), kind=kind_of(defaults))
             return []
-        items = [self._read_item(item, group, index) for index, item in enumerate(defaults.value)]
+        items = [self._read_item(item, groups, index) for index, item in enumerate(defaults.value)]
         return [item for item in items if item is not None]
 
-    def _read_item(self, node: Node, group: str, index: int) -> InputDefault | None:
+    def _read_item(self, node: Node, groups: tuple[str, ...], index: int) -> InputDefault | None:
         try:
             item = _default_item(node)
         except ValueError:
@@ -296,28 +277,22 @@ class Repository(IConfigRepository):
         if item is None:
             self._problems.add("defaults-item", node.source, ("defaults", index), kind=kind_of(node))
             return None
-        for path in _requested_paths(item, group):
+        for path in (path for group in groups for path in _requested_paths(item, group)):
             self.requested.setdefault(path, node.source)
             if is_hydra_path(path):
                 self._problems.add("hydra-node", node.source, ("defaults", index), key=path, allowed=HYDRA_KEYS)
                 return None
-        if isinstance(item, GroupDefault) and isinstance(item.value, str) and not item.override:
-            # What the list chooses, for the case that something else is chosen instead.
-            self.listed.setdefault(path.removesuffix(f"/{item.value}"), Node(item.value, node.source))
+            if isinstance(item, GroupDefault) and isinstance(item.value, str) and not item.override:
+                # What the list chooses, for the case that something else is chosen instead.
+                self.listed.setdefault(path.removesuffix(f"/{item.value}"), Node(item.value, node.source))
         return item
 
 
-def holds_yaml(folder: Path) -> bool:
-    """Whether a folder or one of its folders holds a YAML file; a folder of data is no group."""
-    try:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except OSError:
-        return False
-    if any(entry.name.endswith(SUFFIXES) for entry in found):
-        return True
-    folders = [Path(entry.path) for entry in found if entry.is_dir()]
-    return any(next(path.glob("*" + suffix), None) for path in folders for suffix in SUFFIXES)
+def _groups_of(config_path: str) -> tuple[str, ...]:
+    """The groups that an option may have been chosen from: `slurm/kyiv` of one group is `kyiv` of one below it."""
+    parts = config_path.split("/")
+    first = 2 if parts[0] == "hydra" else 1
+    return tuple("/".join(parts[:count]) for count in range(first, len(parts))) or ("",)
 
 
 def _result(config_path: str, package: str | None, defaults: list[InputDefault]) -> ConfigResult:
@@ -358,10 +333,5 @@ def _requested_paths(item: InputDefault, group: str) -> list[str]:
 
 def is_hydra_path(path: str) -> bool:
     """Whether a path names something of Hydra's own that a blueprint may not choose."""
-    allowed = any(path == section or path.startswith(section + "/") for section in HYDRA_SECTIONS)
+    allowed = any(path == section or path.startswith(section + "/") for section in WITHIN_HYDRA)
     return (path == "hydra" or path.startswith("hydra/")) and not allowed
-
-
-def folders(folder: Path) -> list[str]:
-    """The names of the folders in `folder` that hold options."""
-    return [path.name for path in folder.iterdir() if path.is_dir() and holds_yaml(path)] if folder.is_dir() else []

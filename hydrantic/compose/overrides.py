@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hydra._internal.grammar.functions import FunctionCall, Functions
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
-from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, Quote, QuotedString
 from hydra.errors import HydraException
 
-from hydrantic.compose.options import HYDRA_KEYS, OWN, Repository, folders, is_hydra_path, path_of
+from hydrantic.compose.options import HYDRA_KEYS, OWN, SEARCHPATH, Repository, Sections, is_hydra_path, path_of
 from hydrantic.problems import Problems
 from hydrantic.scalars import parse_scalar, spelt
 from hydrantic.source import KeyPath, Source
@@ -30,13 +31,30 @@ def _quoted(value: Any) -> Any:
         return QuotedString(value, Quote.single)
     if isinstance(value, list):
         return [_quoted(item) for item in value]
+    if isinstance(value, ChoiceSweep):
+        return dataclasses.replace(value, list=_quoted(value.list))
     return {key: _quoted(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-_FUNCTIONS = create_functions()
-_FUNCTIONS_STR = _FUNCTIONS.functions["str"]
-_FUNCTIONS.functions["str"] = _text_cast
-_PARSER = OverridesParser(_FUNCTIONS)
+class QuotedText(str):
+    """Text that a person quoted, on its way through one of Hydra's functions."""
+
+    __slots__ = ()
+
+
+class _Functions(Functions):
+    """Hydra's functions, which leave quoted text quoted where they only arrange their arguments."""
+
+    def eval(self, func: FunctionCall) -> Any:
+        if func.name in _ARRANGING:
+            func.args = [QuotedText(each.text) if isinstance(each, QuotedString) else each for each in func.args]
+        return super().eval(func)
+
+
+_ARRANGING = frozenset({"choice", "sort", "shuffle"})
+_KNOWN = create_functions()
+_FUNCTIONS_STR = _KNOWN.functions["str"]
+_PARSER = OverridesParser(_Functions(_KNOWN.definitions, {**_KNOWN.functions, "str": _text_cast}))
 
 
 def read_override(text: str) -> Override:
@@ -45,6 +63,8 @@ def read_override(text: str) -> Override:
     Raises:
         ValueError: with Hydra's reason in short.
     """
+    if _CONTROL.search(text):
+        raise ValueError("control character")
     try:
         return _PARSER.parse_override(_BARE_TILDE.sub("=null", text))
     except RecursionError:
@@ -58,6 +78,8 @@ def override_value(value: Any) -> Any:
     """An override's parsed value as plain data; unquoted text means what it means in a file."""
     if isinstance(value, QuotedString):
         return value.text
+    if isinstance(value, QuotedText):
+        return str(value)
     if isinstance(value, str):
         return parse_scalar(value)
     if isinstance(value, list):
@@ -84,120 +106,135 @@ class Edit:
         return Source.override(self.text)
 
 
-class Requests:
-    """The overrides, sorted into choices of group options and changes of values."""
+@dataclass(slots=True)
+class Request:
+    """What one override asks for: options of groups, each with the place that asks for it, and changes of values."""
 
-    def __init__(self, repository: Repository, problems: Problems) -> None:
-        self.choices: list[Override] = []
-        self.changes: list[Edit] = []
-        self._repository = repository
-        self._sections = repository.sections
-        self._problems = problems
+    choices: list[Override] = field(default_factory=list)
+    changes: list[Edit] = field(default_factory=list)
+    requested: dict[str, Source] = field(default_factory=dict)
 
-    def take(self, text: str) -> None:
-        """Sort in one override, or note what is wrong with it."""
-        place = Source.override(text)
-        if _CONTROL.search(text):
-            self._problems.add("override-syntax", place, text=text, reason="control character")
-            return
-        try:
-            override = read_override(text)
-        except ValueError as error:
-            self._problems.add("override-syntax", place, text=text, reason=str(error))
-            return
-        self._sort(override, text, place)
 
-    def _sort(self, override: Override, text: str, place: Source) -> None:
+def sort_override(text: str, repository: Repository, problems: Problems) -> Request:
+    """What one override asks of a repository; nothing where something is wrong with it, which is noted."""
+    place = Source.override(text)
+    request = Request()
+    try:
+        override = read_override(text)
+    except ValueError as error:
+        problems.add("override-syntax", place, text=text, reason=str(error))
+    else:
+        _Sorting(repository, repository.sections, text, place, request, problems).sort(override)
+    return request
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorting:
+    """One override on its way into a request."""
+
+    repository: Repository
+    sections: Sections
+    text: str
+    place: Source
+    request: Request
+    problems: Problems
+
+    def sort(self, override: Override) -> None:
+        """Enter what the override asks for, or note why it cannot be meant."""
         key = override.key_or_group
         path = path_of(key)
         if not path:
-            self._problems.add("override-syntax", place, text=text, reason="no key")
+            self._refuse("override-syntax", path, text=self.text, reason="no key")
         elif override.is_sweep_override():
-            self._problems.add("sweep-without-multirun", place, path, key=key, text=text)
+            self._refuse("sweep-without-multirun", path, key=key, text=self.text)
         elif is_hydra_path(key) and "/" in key:
-            self._problems.add("hydra-node", place, path, key=key, allowed=HYDRA_KEYS)
-        elif not self._repository.group_exists(key):
-            self._sort_value(override, text, place)
-        elif key in self._sections.all:
-            self._sort_section(override, text, place)
+            self._refuse("hydra-node", path, key=key, allowed=HYDRA_KEYS)
+        elif len(path) > len(SEARCHPATH) and path[: len(SEARCHPATH)] == SEARCHPATH:
+            self._refuse("searchpath-not-folders", path)
+        elif not self.repository.group_exists(key):
+            self._sort_value(override)
+        elif key in self.sections.all:
+            self._sort_section(override)
         else:
-            self._sort_group(override, text, place)
+            self._sort_group(override)
 
-    def _sort_value(self, override: Override, text: str, place: Source) -> None:
+    def _refuse(self, code: str, path: KeyPath, **facts: Any) -> None:
+        self.problems.add(code, self.place, path, **facts)
+
+    def _sort_value(self, override: Override) -> None:
         key = override.key_or_group
         if override.package is None and "/" not in key:
-            self._change(override, text)
+            self._change(override)
             return
-        known = tuple(sorted({*self._sections.all, *folders(self._repository.file.parent)}))
-        self._problems.add("unknown-group", place, path_of(key), group=key, known=known)
+        known = tuple(sorted({*self.sections.all, *self.repository.searchpath.groups()}))
+        self._refuse("unknown-group", path_of(key), group=key, known=known)
 
-    def _change(self, override: Override, text: str) -> None:
+    def _change(self, override: Override) -> None:
         bare = override.is_delete() and override.value_type is None
         path, value = path_of(override.key_or_group), override_value(override._value)  # noqa: SLF001 -- `value()` has lost the quotes
-        self.changes.append(Edit(text, override.type, path, value, bare=bare))
+        self.request.changes.append(Edit(self.text, override.type, path, value, bare=bare))
 
-    def _sort_group(self, override: Override, text: str, place: Source) -> None:
+    def _sort_group(self, override: Override) -> None:
         value = override.value()
         texts = value if isinstance(value, list) else [value]
-        if override.is_delete() or (texts and all(isinstance(item, str) for item in texts)):
-            self._choose(override, place)
+        if override.is_delete() or all(isinstance(item, str) for item in texts):
+            self._choose(override)
         else:
-            self._change(override, text)
+            self._change(override)
 
-    def _sort_section(self, override: Override, text: str, place: Source) -> None:
+    def _sort_section(self, override: Override) -> None:
         section, value = override.key_or_group, override.value()
         names = value if isinstance(value, list) else [value]
         if override.package is not None:
-            self._choose(override, place)
+            self._choose(override)
         elif override.is_delete():
-            self._delete_section(override, text)
+            self._delete_section(override)
         elif value is None or isinstance(value, dict) or any(isinstance(n, str) and "${" in n for n in names):
-            self._change(override, text)
+            self._change(override)
         elif not names:
-            empty: Any = {} if self._sections.is_labelled(section) else []
-            self.changes.append(Edit(text, OverrideType.CHANGE, path_of(section), empty, replace=True))
+            empty: Any = {} if self.sections.is_labelled(section) else []
+            self.request.changes.append(Edit(self.text, OverrideType.CHANGE, path_of(section), empty, replace=True))
         elif not all(isinstance(name, str) for name in names):
-            self._problems.add("option-not-text", place, path_of(section), section=section, value=value)
+            self._refuse("option-not-text", path_of(section), section=section, value=value)
         else:
-            self._choose_section(override, text, place, [str(name) for name in names])
+            self._choose_section(override, [str(name) for name in names])
 
-    def _delete_section(self, override: Override, text: str) -> None:
+    def _delete_section(self, override: Override) -> None:
         section, name = override.key_or_group, override.value()
-        if self._sections.is_labelled(section) and isinstance(name, str):
-            label = Edit(text, OverrideType.DEL, (*path_of(section), name), None, bare=True)
-            self.changes.append(label)
+        if self.sections.is_labelled(section) and isinstance(name, str):
+            label = Edit(self.text, OverrideType.DEL, (*path_of(section), name), None, bare=True)
+            self.request.changes.append(label)
         else:
-            self._change(override, text)
+            self._change(override)
 
-    def _choose_section(self, override: Override, text: str, place: Source, names: list[str]) -> None:
+    def _choose_section(self, override: Override, names: list[str]) -> None:
         section = override.key_or_group
-        is_label = self._sections.is_labelled(section)
-        files = [self._repository.has_file(f"{section}/{name}") for name in names]
+        is_label = self.sections.is_labelled(section)
+        files = [self.repository.has_file(f"{section}/{name}") for name in names]
         if isinstance(override.value(), list) and not is_label and not all(files):
-            self._problems.add("option-list", place, path_of(section), section=section, names=tuple(names))
+            self._refuse("option-list", path_of(section), section=section, names=tuple(names))
         elif is_label and override.is_add() and not any(files):
-            self._add_labels(section, names, text, place)
+            self._add_labels(section, names)
         else:
-            written = self._repository.slots.get(section, OWN) is not None
-            plus = override.is_add() and written and not is_label
-            if plus:
-                self._problems.add("override-exists", place, path_of(section), key=section, text=text)
+            written = self.repository.slots.get(section, OWN) is not None
+            if override.is_add() and written and not is_label:
+                self._refuse("override-exists", path_of(section), key=section, text=self.text)
                 return
-            self._choose(dataclasses.replace(override, type=OverrideType.CHANGE), place)
+            self._choose(dataclasses.replace(override, type=OverrideType.CHANGE))
 
-    def _add_labels(self, section: str, names: list[str], text: str, place: Source) -> None:
+    def _add_labels(self, section: str, names: list[str]) -> None:
         for name in names:
-            if self._sections.has(section, name):
+            if self.sections.has(section, name):
                 path = (*path_of(section), name)
-                self.changes.append(Edit(text, OverrideType.FORCE_ADD, path, None))
+                self.request.changes.append(Edit(self.text, OverrideType.FORCE_ADD, path, None))
             else:
-                known = tuple(self._repository.get_group_options(section))
-                self._problems.add("unknown-name", place, path_of(section), kind=section, name=name, known=known)
+                known = tuple(self.repository.get_group_options(section))
+                self._refuse("unknown-name", path_of(section), kind=section, name=name, known=known)
 
-    def _choose(self, override: Override, place: Source) -> None:
+    def _choose(self, override: Override) -> None:
         if override.is_force_add():
             override = dataclasses.replace(override, type=OverrideType.CHANGE)
         value = override.value()
         for name in value if isinstance(value, list) else [value]:
-            self._repository.requested[f"{override.key_or_group}/{name}"] = place
-        self.choices.append(override)
+            self.request.requested[f"{override.key_or_group}/{name}"] = self.place
+        self.request.choices.append(override)

@@ -138,7 +138,7 @@ _OLDER_FORM: Final[Mapping[Any, Any]] = {
 def settings_of(plan: Plan, project: Project) -> Setting:
     """Every setting of a planned blueprint; what came from the environment is shown as its reference."""
     with reading(manifest := current(project)):
-        return _Tracer(plan.document, manifest).root(plan.resolved())
+        return _Tracer(plan.document, manifest).root(plan.complete())
 
 
 def settings_in(document: Document, project: Project) -> Setting:
@@ -212,7 +212,7 @@ class _Tracer:
         return replace(name, layers=(Layer(name.value, node.place, path), *name.layers), is_set=True)
 
     def _setting(self, path: KeyPath, value: Any, field: Field, owner: str) -> Setting:
-        type_ = field.get("type", "any")
+        type_, value = field.get("type", "any"), _like_default(field, value)
         if (kind := _slot(type_, value)) is not None:
             return self._component(kind, path, _block(value), field, owner)
         inner: Fields | None = held(type_, "fields")
@@ -354,6 +354,15 @@ def _block(value: Any, name: Any = None) -> dict[str, Any]:
 
 def _value(values: Mapping[str, Any], name: str, fields: Fields) -> Any:
     return values[name] if name in values else fields[name].get("default")
+
+
+def _like_default(field: Field, value: Any) -> Any:
+    """A block without a name, in a slot that has a default, with what it leaves as it is."""
+    default, type_ = field.get("default"), field.get("type", "any")
+    default = {"name": default} if isinstance(default, str) and "slot" in type_ else default
+    if not isinstance(value, dict) or not isinstance(default, dict) or held(type_, "slot") is None:
+        return value
+    return value if value.keys() & {"name", "module_name"} else {**default, **value}
 
 
 def _slot(type_: Type, value: Any) -> str | None:

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from hydrantic.batches import Share
 from hydrantic.components import generic_hparams
 from hydrantic.errors import Diverged
 from hydrantic.hparams import Hparams
@@ -108,7 +109,11 @@ class Model(LightningModule, Generic[H]):
         inputs, targets = self.unpack(batch)
         outputs = self(inputs)
         values = self.compute_metrics(outputs, targets)
-        self._tallies[stage].add(batch_size(targets), values, outputs, targets)
+        share = batch if isinstance(batch, Share) else None
+        if share is None:
+            self._tallies[stage].add(batch_size(targets), values, outputs, targets)
+        else:
+            self._tallies[stage].add(share.weight, values, outputs, targets, counted=share.counted)
         return values["loss"]
 
     def on_train_epoch_start(self) -> None:

@@ -80,21 +80,40 @@ class Tally:
 
     def reset(self) -> None:
         """Start a new epoch."""
+        self._has_begun = False
         self._steps = 0
-        self._values: dict[str, list[tuple[Tensor, int]]] = {}
+        self._values: dict[str, list[tuple[Tensor, float]]] = {}
         self._sums: dict[str, Tensor] = {}
         self._kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self._pairs]
+        self._samples: dict[int, tuple[Tensor, Tensor]] = {}
         self._elements = 0
         for metric in self._metrics.values():
             metric.function.reset()  # type: ignore[operator]  # a torchmetrics.Metric
 
-    def add(self, size: int, values: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
-        """Note one step: a batch of `size` samples, its scalar `values`, and what the metrics read."""
+    def add(
+        self, size: float, values: Mapping[str, Tensor], outputs: Any, targets: Any, *, counted: int | None = None
+    ) -> None:
+        """Note one step.
+
+        Arguments:
+            size: number of samples for which the values stand.
+            values: scalar means over the batch.
+            outputs: what the metrics read of the model.
+            targets: what the metrics read of the batch.
+            counted: how many of the first samples the metrics count; all by default.
+        """
+        self._has_begun = True
         self._steps += 1
         for name, value in values.items():
             self._values.setdefault(name, []).append((value.detach(), size))
-        for (output_key, target_key), kept in zip(self._pairs, self._kept, strict=True):
+        for position, (output_key, target_key) in enumerate(self._pairs):
             output, target = _tensor(outputs, output_key, "input").detach(), _tensor(targets, target_key, "target")
+            if counted == 0:
+                self._samples[position] = (output[:1], target[:1])
+                continue
+            if counted is not None:
+                output, target = output[:counted], target[:counted]
+            kept = self._kept[position]
             kept.append((output, target))
             self._elements += output.numel() + target.numel()
         if self._elements > MAX_KEPT:
@@ -103,9 +122,15 @@ class Tally:
             self._fold()
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean of every value over the epoch's samples, and every metric; the same on all processes."""
+        """Mean of every value over the epoch's samples, and every metric; the same on all processes.
+
+        Nothing where no step was noted: in an epoch of which only the end was left when training went on.
+        """
+        if not self._has_begun:
+            return {}
         self._fold()
         self._update_metrics()
+        self._update_with_nothing()
         results = self._means()
         for label, metric in self._metrics.items():
             value = metric.function.compute()  # type: ignore[operator]  # as above
@@ -134,10 +159,22 @@ class Tally:
             self._kept[position].clear()
         self._elements = 0
 
+    def _update_with_nothing(self) -> None:
+        """Give metrics that had no sample to count the shape of one: their states are gathered with those of others."""
+        for position, sample in self._samples.items():
+            for metric in self._metrics.values():
+                function: Any = metric.function
+                if (metric.input, metric.target) == self._pairs[position] and not function.update_called:
+                    before = {n: s.clone() if isinstance(s, Tensor) else s for n, s in function.metric_state.items()}
+                    function.update(*sample)
+                    for name, state in before.items():
+                        is_list = isinstance(state, list)
+                        setattr(function, name, [part[:0] for part in getattr(function, name)] if is_list else state)
+
     def _means(self) -> dict[str, Tensor]:
-        means = {}
-        for name, total in self._sums.items():
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(total)
-            means[name] = (total[0] / total[1]).float()
-        return means
+        if not self._sums:
+            return {}
+        sums = torch.stack(list(self._sums.values()))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+        return {name: (total[0] / total[1]).float() for name, total in zip(self._sums, sums, strict=True)}

@@ -41,6 +41,7 @@ from hydrantic.schema.types import (
     schema_of_field,
     silent,
     slot,
+    usual,
 )
 from hydrantic.sections import COMPONENTS, LABELLED, kind_of
 from hydrantic.source import display
@@ -81,6 +82,7 @@ def schema_of(components: Iterable[Description], trainer: Fields) -> Schema:
     definitions = dict(DEFINITIONS)
     for kind in KINDS:
         definitions |= _definitions(kind, choices[kind])
+    definitions = _defaults_of_slots(choices) | definitions
     sections = {name: _section(name, field, trainer) for name, field in fields_of(Blueprint).items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -190,6 +192,12 @@ def _definitions(kind: str, choices: list[_Choice]) -> dict[str, Schema]:
     found = _names(kind, choices) | {f"{kind}-block": _block(kind, choices)}
     found |= {f"{kind}={each.name}": _fields(each, wiring) for each in choices}
     return found | {needs(kind): _needs(kind, choices), slot(kind): _chosen(kind) | unwired}
+
+
+def _defaults_of_slots(choices: Mapping[str, list[_Choice]]) -> dict[str, Schema]:
+    """What a block without a name may hold in a slot with a default: anything, where it is no component's own name."""
+    fields = (field for each in choices.values() for choice in each for field in choice.fields.values())
+    return {"=".join(named): {} for field in fields if (named := usual(field)) is not None}
 
 
 def _names(kind: str, choices: list[_Choice]) -> dict[str, Schema]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from hydrantic.document import CODE_KEYS
-from hydrantic.forms import LISTS, Field, Fields, Type
+from hydrantic.forms import LISTS, Field, Fields, Type, held
 from hydrantic.phrases import words
 from hydrantic.yaml_text import to_inline_yaml
 
@@ -97,7 +97,21 @@ def schema_of_field(field: Field) -> Schema:
     described: Schema = {"description": about(field)}
     if "default" in field:
         described["default"] = _short(field["type"], field["default"])
+    if (chosen := usual(field)) is not None:
+        return described | {"allOf": [schema, {"if": NAMELESS, "then": definition("=".join(chosen))}]}
     return described | ({"allOf": [schema]} if "$ref" in schema else schema)
+
+
+NAMELESS: Final[Schema] = {"type": "object", "properties": {"name": False, "module_name": False}}
+"""A block that names no component."""
+
+
+def usual(field: Field) -> tuple[str, str] | None:
+    """Kind and name of the component that a block without a name means in a field; None where it means nothing."""
+    type_, default = field["type"], field.get("default")
+    kind = held(type_, "slot")
+    name = default.get("name") if isinstance(default, Mapping) else default if "slot" in type_ else None
+    return (kind, name) if kind is not None and isinstance(name, str) else None
 
 
 def _short(type_: Type, value: Any) -> Any:
@@ -327,9 +341,14 @@ def needs_of_type(type_: Type) -> Schema | None:
 def needs_of_fields(fields: Fields) -> Schema:
     """What must not be missing in a mapping with these fields."""
     required = [name for name, field in fields.items() if "default" not in field]
-    needed = {name: needs_of_type(field["type"]) for name, field in fields.items()}
+    needed = {name: _needs_of_field(field) for name, field in fields.items()}
     inner = {name: silent(each) for name, each in needed.items() if each is not None}
     return ({"required": required} if required else {}) | ({"properties": inner} if inner else {})
+
+
+def _needs_of_field(field: Field) -> Schema | None:
+    needed = needs_of_type(field["type"])
+    return needed if needed is None or usual(field) is None else {"if": NAMELESS, "else": needed}
 
 
 def _needs_of_parts(key: str) -> Callable[[Type], Schema | None]:

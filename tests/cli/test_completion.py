@@ -157,7 +157,7 @@ def test_a_word_that_begins_with_a_dash_is_an_option_of_the_verb() -> None:
     assert texts("hydrantic fit --no") == ["--no-test"]
     assert texts("hydrantic fit a.yaml --no") == ["--no-test"]
     assert "--json" in texts("hydrantic check -")
-    assert texts("hydrantic fit -c") == ["-cn", "-cp"]
+    assert texts("hydrantic fit -c") == ["-cn", "-cp", "-cd", "-c"]
     assert answer(["hydrantic", "fit", "--", "--no"]) == Files(suffixes=(".yaml", ".yml"))
 
 

@@ -26,7 +26,7 @@ instead of  16   blueprints/experiment/quick.yaml:2:20
             128  blueprints/data/base.yaml:2:13
 type        integer, greater than 0
 default     64
-meaning     Number of samples in a batch."""
+meaning     Number of samples in a batch, over all processes that train together."""
     )
 
 
@@ -89,7 +89,7 @@ instead of  (removed)  command line: ~data.batch_size
             64         blueprints/data/small.yaml:2:13
             128        blueprints/data/base.yaml:2:13
 type        integer, greater than 0
-meaning     Number of samples in a batch.
+meaning     Number of samples in a batch, over all processes that train together.
 to set it   `data.batch_size=...` on the command line, or below `data:`"""
     )
 

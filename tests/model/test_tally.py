@@ -199,3 +199,42 @@ def test_a_part_is_named_by_key_attribute_or_position(values: object, key: str |
 def test_a_part_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(KeyError, match="input: there is no 'logits'; there is guess, noise"):
         pick({"guess": 1, "noise": 2}, "logits", "input")
+
+
+def test_only_the_samples_that_count_reach_the_metrics() -> None:
+    counted = Tally({"mse": Wired(MeanSquaredError())})
+    counted.add(1.5, {"loss": torch.tensor(4.0)}, torch.tensor([1.0, 5.0]), torch.zeros(2), counted=1)
+    counted.add(0.5, {"loss": torch.tensor(8.0)}, torch.tensor([3.0]), torch.zeros(1), counted=0)
+    results = counted.compute()
+    assert (results["loss"].item(), results["mse"].item()) == (5.0, 1.0)
+
+
+class _Keeping(Metric):
+    """Keeps what it is given, and says of how many samples that is."""
+
+    kept: list[Tensor]
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("kept", [], dist_reduce_fx="cat")
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self.kept.append(outputs)
+        self.total += targets.sum()
+
+    def compute(self) -> Tensor:
+        return torch.tensor(float(sum(len(part) for part in self.kept))) + self.total
+
+
+def test_a_metric_without_a_sample_has_the_state_of_none_in_the_shape_of_one() -> None:
+    keeping = _Keeping()
+    counted = Tally({"kept": Wired(keeping)})
+    counted.add(0.0, {}, torch.rand(2, 3, dtype=torch.float64), torch.ones(2), counted=0)
+    assert counted.compute()["kept"].item() == 0
+    assert [(part.shape, part.dtype) for part in keeping.kept] == [((0, 3), torch.float64)]
+
+
+def test_an_epoch_without_a_step_has_no_values() -> None:
+    assert Tally({"mse": Wired(MeanSquaredError())}).compute() == {}

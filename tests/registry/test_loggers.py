@@ -101,6 +101,14 @@ def test_a_wandb_run_is_recorded_offline_and_read_back(run_dir: Path) -> None:
     assert (run["state"], run["exit_code"], run["console"]) == ("finished", 0, [])
 
 
+@pytest.mark.parametrize(("fields", "group"), [({}, "sweep-1"), ({"group": "mine"}, "mine")])
+def test_a_job_is_a_run_in_the_group_of_its_sweep(run_dir: Path, fields: dict[str, Any], group: str) -> None:
+    start = loggers.prepare(WandbHparams(**fields), run_dir, "digits", "sweep-1-0", "sweep-1")
+    assert start is not None
+    start.take().run.result().finish()
+    assert (start.arguments["group"], start.arguments["id"]) == (group, "sweep-1-0")
+
+
 def test_a_failed_run_has_failed_in_wandb_too(run_dir: Path) -> None:
     logger = wandb_logger(run_dir)
     logger.finalize("failed")

@@ -1,0 +1,166 @@
+"""Training what was assembled: fit, then one test of the best checkpoint; alike in every process that takes part."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from hydrantic.build import Assembly, BestMetrics, Draft, assemble
+from hydrantic.checkpoints import read_checkpoint
+from hydrantic.interrupts import StopSignals
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
+    from hydrantic.processes import Team
+    from hydrantic.resuming import Attempt
+    from hydrantic.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a run is carried out, beyond what its blueprint says."""
+
+    test: bool = True
+    """Whether the best checkpoint is evaluated on the test split."""
+    callbacks: tuple[Callback, ...] = ()
+    """Callbacks besides the blueprint's, of the leading process."""
+    attempt: Attempt | None = None
+    """Which attempt it is; the first by default."""
+    told: int | None = 2
+    """The file descriptor on which a person is told that a signal has arrived; None where nobody is there."""
+
+
+@dataclass
+class Training:
+    """One process's part in a run's training; `metrics` and `best` tell what has come of it so far."""
+
+    assembly: Assembly
+    signals: StopSignals
+    tracker: BestMetrics
+    terms: Terms
+    test_size: int | None
+    metrics: dict[str, float] = field(default_factory=dict)
+    has_best_weights: bool = False
+
+    @classmethod
+    def prepare(cls, drafted: Draft, directory: RunDirectory, terms: Terms, team: Team) -> Training:
+        """Assemble what was drafted.
+
+        Raises:
+            BlueprintError: a component refuses its fields.
+        """
+        plan = drafted.plan
+        kept = plan.blueprint.checkpoint
+        last = None if kept is None else directory.path / kept.dirpath / "last.ckpt"
+        signals, tracker = StopSignals(last, told=terms.told), BestMetrics(plan.objective)
+        callbacks = (signals, tracker, *terms.callbacks)
+        return cls(
+            assemble(drafted, directory, callbacks, team.place), signals, tracker, terms, drafted.facts.test_size
+        )
+
+    @property
+    def best(self) -> Path | None:
+        """The best checkpoint, or the last one where none is ranked."""
+        callback = self.assembly.trainer.checkpoint_callback
+        for name in ("best_model_path", "last_model_path"):
+            path = getattr(callback, name, "")
+            if path and Path(path).is_file():
+                return Path(path)
+        return None
+
+    def run(self) -> None:
+        """Fit, then test; inside `signals`.
+
+        Raises:
+            Interrupted: a signal arrived; the state was saved.
+        """
+        self._log_hyperparameters()
+        self._fit()
+        self.signals.raise_if_received()
+        # Where the state it went on from was that of the end already, nothing was logged any more.
+        self.metrics = self.tracker.latest | numbers(self.assembly.trainer.callback_metrics)
+        if self.terms.test and self._can_test():
+            self._test()
+            self.signals.raise_if_received()
+
+    def load_best_weights(self) -> None:
+        """Give the model the weights of the best checkpoint, and leave it ready for use."""
+        best, model = self.best, self.assembly.model
+        if best is not None and not self.has_best_weights:
+            model.load_state_dict(read_checkpoint(best)["state_dict"])
+        model.eval()
+
+    def _log_hyperparameters(self) -> None:
+        resolved = self.assembly.plan.resolved()
+        for logger in self.assembly.trainer.loggers:
+            logger.log_hyperparams(resolved)
+
+    def _fit(self) -> None:
+        attempt, assembly = self.terms.attempt, self.assembly
+        if attempt is None or attempt.checkpoint is None:
+            assembly.trainer.fit(assembly.model, datamodule=assembly.data)
+            return
+        with warnings.catch_warnings():
+            for words in _OF_GOING_ON:
+                warnings.filterwarnings("ignore", words)
+            checkpoint = str(attempt.checkpoint)
+            assembly.trainer.fit(assembly.model, datamodule=assembly.data, ckpt_path=checkpoint, weights_only=True)
+
+    def _can_test(self) -> bool:
+        has_loader = is_overridden("test_dataloader", self.assembly.data)
+        is_rehearsal = bool(getattr(self.assembly.trainer, "fast_dev_run", False))
+        return has_loader and self.test_size != 0 and not is_rehearsal
+
+    def _test(self) -> None:
+        assembly = self.assembly
+        best = assembly.trainer.strategy.broadcast(self.best)  # a model may log another value in each process
+        results = assembly.trainer.test(
+            assembly.model, datamodule=assembly.data, verbose=False,
+            ckpt_path=None if best is None else str(best), weights_only=True,
+        )  # fmt: skip
+        self.has_best_weights = best is not None
+        self.metrics |= {name: value for each in results for name, value in numbers(each).items()}
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics as numbers of Python."""
+    return {name: float(value) for name, value in metrics.items()}
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Keep from the person what Lightning says to every run, and what is not theirs to mend."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    with warnings.catch_warnings():
+        for words, category in _BESIDE_THE_POINT:
+            warnings.filterwarnings("ignore", words, category)
+        for each in loggers:
+            each.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)
+
+
+_BESIDE_THE_POINT: Final[tuple[tuple[str, type[Warning]], ...]] = (
+    ("The '.*_dataloader' does not have many workers", UserWarning),  # data in memory needs none
+    ("The number of training batches .* is smaller than the logging interval", UserWarning),  # logged once per epoch
+    ("`isinstance\\(treespec, LeafSpec\\)` is deprecated", Warning),  # Lightning's own call of torch
+    ("Checkpoint directory .* exists and is not empty", UserWarning),  # the run's own
+    ("The `srun` command is available on your system but is not used", UserWarning),  # nor need it be
+    ("It is recommended to use .* when logging on epoch level in distributed setting", UserWarning),  # it is the same
+)
+_OF_GOING_ON: Final = (
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the loaders know where
+    "The dirpath has changed from",  # the run's directory was moved
+)

@@ -1,0 +1,1 @@
+"""Sweepers: what chooses the values that the jobs of a sweep have."""
