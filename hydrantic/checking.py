@@ -69,6 +69,18 @@ def prepare(blueprint: Blueprintlike, overrides: Overrides = (), *, project: Pro
         return make_plan(document, project, problems)
 
 
+def prepare_checked(blueprint: Path, project: Project) -> Plan:
+    """The plan of a blueprint that was checked before, such as a job's; its components are asked right away.
+
+    Raises:
+        BlueprintError: they have become others since, and refuse it.
+    """
+    project.open()
+    document, problems = _composed_for_real(blueprint, (), project)
+    import_lightning()
+    return make_plan(document, project, problems)
+
+
 def override_texts(overrides: Overrides) -> tuple[str, ...]:
     """Overrides as they stand on a command line.
 

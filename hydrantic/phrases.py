@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hydrantic.forms import LISTS, Type
+from hydrantic.patterns import characters
 from hydrantic.scalars import spelt
 
 
@@ -20,9 +21,15 @@ def _words(type_: Type, plural: int) -> str:
         return _NOUNS[type_][plural]
     (form, inner), *limits = type_.items()
     if form == "where":
-        said = (_LIMIT_WORDS[name].format(limit) for name, limit in limits if name in _LIMIT_WORDS)
+        said = (_limit(name, limit) for name, limit in limits if name in _LIMIT_WORDS)
         return ", ".join([_words(inner, plural), *said])
     return _PHRASES[form](inner, plural)
+
+
+def _limit(name: str, limit: Any) -> str:
+    if name == "pattern" and (said := characters(str(limit))) is not None:
+        return f"of {said}"
+    return _LIMIT_WORDS[name].format(limit)
 
 
 def _of_all(types_: Sequence[Type], separator: str, plural: int = 0) -> str:

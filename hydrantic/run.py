@@ -403,4 +403,5 @@ def _place(error: Exception) -> str:
 
 
 def _relative(file: Path | None, folder: Path) -> str | None:
-    return None if file is None else str(file.relative_to(folder))
+    # Lightning tells the files of checkpoints with every link followed.
+    return None if file is None else str(file.resolve().relative_to(folder.resolve()))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from hydrantic.patterns import misfit
 from hydrantic.problems import Problem
 from hydrantic.scalars import parse_scalar
 from hydrantic.source import Source, display, dotted
@@ -27,6 +28,8 @@ _UNCOUNTED: Final = {"text", "null"}
 def message(problem: Problem) -> str:
     """What is wrong and what to write instead, without the place."""
     code, facts = problem.code, {name: _unbroken(name, fact) for name, fact in problem.facts.items()}
+    if code == "value:string_pattern_mismatch":
+        return _misfit(problem.facts)
     if code.startswith("value:"):
         return _value(code.removeprefix("value:"), facts)
     words = _WORDS.get(code)
@@ -149,8 +152,6 @@ def _value(kind: str, facts: Mapping[str, Any]) -> str:
         return f"{facts['owner']} needs the {what} '{facts['field']}'"
     if kind in _EMPTY and limits.get("min_length") == 1:
         return "must not be empty"
-    if kind == "string_pattern_mismatch":
-        return _pattern(str(limits["pattern"]))
     if kind in _LIMITS:
         return _LIMITS[kind].format(**{name: _number(each) for name, each in limits.items()})
     wanted = [each for one in ({"type": kind, **facts}, *facts.get("also", ())) for each in _wanted(one)]
@@ -176,11 +177,17 @@ def _wanted(facts: Mapping[str, Any]) -> list[str]:
     return [words for name, words in _TYPES.items() if kind in {f"{name}_type", f"{name}_parsing"}]
 
 
-def _pattern(pattern: str) -> str:
-    return _PATTERNS.get(pattern, f"must have the form {pattern}")
+def _misfit(facts: Mapping[str, Any]) -> str:
+    pattern = str(facts["limits"]["pattern"])
+    return misfit(pattern, str(facts["value"])) or _FORMS.get(pattern) or f"must have the form {pattern}"
 
 
-_PATTERNS: Final = {r"^[A-Za-z0-9_-]+$": "may have only letters, digits, '_' and '-'"}
+_FORMS: Final = {
+    r"^[0-9]+[KMGT]?B?$": "must be an amount of memory, such as 512MB or 2GB",
+    r"^(auto|local|(ray://)?[\w.-]+:\d+)$": "must be auto, local, or a host and a port, such as node1:6379",
+    r"^https?://[^@\s]+$": "must be an address such as http://localhost:5000, without a user's name or password",
+}
+"""What texts of forms that a list of characters does not tell have to look like."""
 
 
 _EMPTY: Final = {"string_too_short", "too_short"}
@@ -516,8 +523,8 @@ _WORDS: Final[Mapping[str, Words]] = {
     "run's directory; hydrantic starts them itself: trainer.strategy=ddp",
     "other-processes": lambda f: f"asks for {f['count']} processes on each machine, but {f['started']} were started; "
     "`auto` takes those there are",
-    "other-machines": lambda f: f"asks for {f['count']} machines, but this runs on {f['started']}: start its processes on "
-    "each with torchrun or srun",
+    "other-machines": lambda f: f"asks for {f['count']} machines, but this runs on {f['started']}: start its processes "
+    "on each with torchrun or srun",
     "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
     "(its split leaves none)",
     # one batch

@@ -27,7 +27,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LAYERS = (
     # what everything may use
     "source", "texts", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
-    "yaml_text", "requirements", "filenames", "folders", "sections", "forms", "phrases",
+    "yaml_text", "requirements", "filenames", "folders", "sections", "forms", "patterns", "phrases",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # what a sweep goes through, and what makes and runs its jobs
@@ -49,7 +49,8 @@ LAYERS = (
     "checking", "build", "training", "run", "rank", "blocks",
     # many runs of one blueprint
     "sweeping.ledger", "sweeping.outcome", "sweeping.words", "sweeping.table", "sweeping.status", "sweeping.picture",
-    "sweeping.view", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep", "sweeping.job", "sweeping.warm",
+    "sweeping.view", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep", "sweeping.job",
+    "sweeping.warm",
     # what a person asks before a run
     "explaining.origins", "showing", "explaining", "explaining.telling",
     "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing", "tracing.telling",

@@ -310,6 +310,14 @@ def test_a_run_may_be_given_a_directory_of_its_own(here: Path) -> None:
     assert not (here / "runs").exists()
 
 
+def test_the_folder_of_all_runs_may_be_reached_over_a_link(here: Path) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "link").symlink_to(here / "elsewhere")
+    run = fit("a.yaml", runs=here / "link" / ".." / "link")
+    assert run.checkpoint is not None
+    assert run.checkpoint.is_file()
+
+
 def test_a_directory_that_holds_a_run_is_refused(here: Path) -> None:
     fit("a.yaml", directory="mine")
     with pytest.raises(UsageError, match="mine holds a run already"):

@@ -183,7 +183,10 @@ def _write(file: Path, text: str) -> None:
 
     if not file.parent.is_dir():
         raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
-    write_atomically(file, text + "\n")
+    try:
+        write_atomically(file, text + "\n")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     print(f"written: {display(file)}", file=sys.stderr)
 
 
@@ -192,7 +195,13 @@ def _draw(sweep: SweepRecord, file: Path) -> None:
     from hydrantic.sweeping.picture import draw
 
     target = sweep.directory / "sweep.png" if file == Path() else file
-    draw(sweep, target)
+    try:
+        draw(sweep, target)
+    except OSError as error:
+        where = display(target)
+        raise UsageError(
+            f"{where} cannot be written: {error.strerror or error}; name a file: --picture FILE"
+        ) from error
     print(f"picture: {display(target)}", file=sys.stderr)
 
 

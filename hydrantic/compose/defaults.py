@@ -32,6 +32,8 @@ class DefaultsList:
 
     def results(self) -> Results:
         """The options in merge order; those of the blueprint alone where a problem forbids more."""
+        if not self._choices and self._repository.stands_alone:
+            return self._own_file()
         for _ in range(_MAX_RUNS):
             self._repository.loads.clear()
             try:

@@ -124,6 +124,11 @@ class Repository(IConfigRepository):
         own = {section for section in self.sections.all if self.own_block(section) is not None} - overridden
         return {section: OWN if section in own else None for section in self.sections.all if section not in mentioned}
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether the blueprint is composed of nothing else, so that there is no list to be worked out."""
+        return not self._defaults and self.page is not None and "@package" not in self.page.text
+
     def own_block(self, section: str) -> Node | None:
         """What the blueprint itself writes for a section."""
         node: Node | None = self.body

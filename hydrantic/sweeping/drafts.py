@@ -13,6 +13,7 @@ from typing import Any
 from hydrantic.checking import Blueprintlike, composer_of
 from hydrantic.components import Component
 from hydrantic.compose import dimension, split_sweep
+from hydrantic.document import Document
 from hydrantic.errors import BlueprintError, InvalidField, InvalidJobs, UsageError
 from hydrantic.folders import Place, filled_in
 from hydrantic.manifest import current
@@ -21,6 +22,7 @@ from hydrantic.problems import Problem, Problems
 from hydrantic.project import Project
 from hydrantic.registries import reading
 from hydrantic.rundir import folder_name
+from hydrantic.secrets import with_references
 from hydrantic.sections import OF_SWEEPS
 from hydrantic.source import KeyPath, Source, display
 from hydrantic.sweeping.engine import Launcher
@@ -29,6 +31,7 @@ from hydrantic.sweeping.plans import JobPlanner, PlannedJob, without_empty_sweep
 from hydrantic.sweeping.space import Dimension, Space, bare, extremes, overlaid
 from hydrantic.sweeping.sweeper import Combination, Study, Sweeper
 from hydrantic.sweeping.view import View
+from hydrantic.sweeping.words import command
 from hydrantic.texts import counted
 
 
@@ -89,8 +92,7 @@ class Draft:
         directory = (folder if on_command_line else self.order.runs / folder).absolute()
         if (directory / FILE).exists():
             raise UsageError(
-                f"{display(directory)} holds a sweep already; `hydrantic sweep resume {display(directory)}` goes on "
-                "with it"
+                f"{display(directory)} holds a sweep already; `{command('resume', directory)}` goes on with it"
             )
         return directory
 
@@ -111,7 +113,7 @@ class Draft:
             InvalidJobs: combinations have problems.
         """
         jobs = self._planned(self.combinations(), view)
-        _check_objectives(jobs)
+        _check_objectives(jobs, tests=self.order.test)
         return jobs
 
     def check(self, view: View) -> int:
@@ -132,7 +134,7 @@ class Draft:
             UsageError: there is no objective, or the study cannot be opened.
         """
         jobs = self._planned(extremes(self.space), view)
-        _check_objectives(jobs)
+        _check_objectives(jobs, tests=self.order.test)
         objective = jobs[0].objective
         if objective is None:
             raise UsageError(
@@ -229,15 +231,22 @@ def _written(sweeper: Sweeper, settings: SweepSettings, options: Callable[[str],
     found: dict[str, Dimension] = {}
     for key, value in sweeper.space().items():
         path = (*settings.sweeper_at, "params", key)
+        source = settings.document.source(path)
         if (section := key.lstrip("+~").partition(".")[0].partition("/")[0]) in OF_SWEEPS:
-            problems.add("sweep-of-sweeps", settings.document.source(path), path, section=section)
+            problems.add("sweep-of-sweeps", source, path, section=section)
             continue
         try:
-            found[key] = dimension(key, value, options, settings.document.source(path), path)
+            found[key] = dimension(key, _for_records(value, settings, path), options, source, path)
         except BlueprintError as error:
             problems.extend(error.problems)
     problems.raise_any()
     return found
+
+
+def _for_records(value: Any, settings: SweepSettings, path: KeyPath) -> Any:
+    """Values to be swept with references in place of what the environment supplied: overrides stand in every record."""
+    node, reference = settings.document.find(path), Document(settings.record, {}, settings.document.file).find(path)
+    return value if node is None or reference is None else with_references(value, node, reference)
 
 
 def _worded(count: int, invalid: Sequence[tuple[int, Combination, tuple[Problem, ...]]]) -> Exception:
@@ -248,10 +257,12 @@ def _worded(count: int, invalid: Sequence[tuple[int, Combination, tuple[Problem,
     return InvalidJobs(count, invalid)
 
 
-def _check_objectives(jobs: Sequence[PlannedJob]) -> None:
+def _check_objectives(jobs: Sequence[PlannedJob], *, tests: bool) -> None:
     found = sorted({str(job.objective and " ".join(job.objective)) for job in jobs})
     if len(found) > 1:
         raise UsageError(
             f"the jobs optimise different things ({', '.join(found)}), so that none is the best; write what counts as "
             "`objective: {metric: validation/loss, mode: min}`"
         )
+    if not tests and found and found[0].startswith("test/"):
+        raise UsageError(f"the objective is {found[0].split()[0]}, which is not measured without a test (--no-test)")

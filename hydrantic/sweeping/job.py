@@ -14,8 +14,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -24,6 +25,8 @@ from hydrantic.errors import HydranticError, Interrupted, Pruned, RunFailed, Usa
 from hydrantic.processes import launched
 from hydrantic.project import Project
 from hydrantic.rundir import RunDirectory, RunRecord, Status, recording
+from hydrantic.secrets import hide
+from hydrantic.sweeping.ledger import FILE
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -124,12 +127,12 @@ def _train(order: _Order) -> None:
 
 
 def _lead(order: _Order) -> None:
-    from hydrantic.checking import prepare
+    from hydrantic.checking import prepare_checked
     from hydrantic.run import NotBegun, execute, gathered
 
     log = order.directory.log_file
     with recording(log):
-        plan = prepare(order.directory.blueprint_file, project=order.project)
+        plan = prepare_checked(order.directory.blueprint_file, order.project)
     from hydrantic.build import draft
 
     with gathered(plan) as team:
@@ -152,10 +155,10 @@ def _terms(order: _Order, plan: Plan) -> Terms:
 
 
 def _follow(order: _Order) -> None:
-    from hydrantic.checking import prepare
+    from hydrantic.checking import prepare_checked
     from hydrantic.run import follow, gathered
 
-    plan = prepare(order.directory.blueprint_file, project=order.project)
+    plan = prepare_checked(order.directory.blueprint_file, order.project)
     from hydrantic.build import draft
     from hydrantic.training import Terms
 
@@ -177,7 +180,12 @@ def _reporters(order: _Order) -> tuple[Callback, ...]:
 
     without_references(report, order.project)
     sweeper: Any = registry("sweeper").get(report["sweeper"]).component
-    return (sweeper.reporter(report),)
+    return (sweeper.reporter({**report, "folder": str(_sweep_of(order.directory.path))}),)
+
+
+def _sweep_of(job: Path) -> Path:
+    """The folder of a job's sweep as it lies now, whatever its records say."""
+    return next((folder for folder in job.parents if (folder / FILE).is_file()), job.parent)
 
 
 # How it ended.
@@ -185,7 +193,7 @@ def _reporters(order: _Order) -> tuple[Callback, ...]:
 
 def _status(path: Path) -> str | None:
     try:
-        return RunRecord.read(path / "run.json").fields.get("status")
+        return str(RunRecord.read(path / "run.json").fields.get("status"))
     except UsageError:
         return None
 
@@ -200,16 +208,26 @@ def _note_end(path: Path, status: Status, error: BaseException) -> None:
             record = RunRecord(file)
         if record.fields.get("pid") == os.getpid() and record.fields.get("status") == status:
             return
-        _log(path, error)
+        hiding = _hiding(path)
+        _log(path, error, hiding)
         record.fields["pid"] = os.getpid()
-        record.finish(status, error=None if status == "interrupted" else error)
+        record.finish(status, error=None if status == "interrupted" else error, rewrite=hiding)
 
 
-def _log(path: Path, error: BaseException) -> None:
+def _hiding(path: Path) -> Callable[[str], str]:
+    """What takes out of a text whatever the environment may have supplied to a blueprint."""
+    try:
+        names = _Order.read(path).project.environment
+    except HydranticError:  # then nothing was supplied
+        return str
+    return partial(hide, secrets=[os.environ[name] for name in names if name in os.environ])
+
+
+def _log(path: Path, error: BaseException, hiding: Callable[[str], str]) -> None:
     expected = isinstance(error, HydranticError | Interrupted | KeyboardInterrupt)
     words = f"{error or type(error).__name__}\n" if expected else "".join(traceback.format_exception(error))
     with RunDirectory(path).log_file.open("a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(words)
+        log.write(hiding(words))
 
 
 # What surrounds it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -24,9 +25,9 @@ def told_by_its_run(job: JobRecord, objective: tuple[str, str] | None) -> JobRec
         record = RunRecord.read(job.directory / "run.json").fields
     except UsageError:
         return None
-    if record.get("status") not in _STATES:
+    if (status := str(record.get("status"))) not in _STATES:
         return None
-    state = cast("JobState", record["status"])
+    state = cast("JobState", status)
     metrics, best = (_numbers(record.get(name)) for name in ("metrics", "best_metrics"))
     seconds = record.get("seconds")
     return replace(
@@ -50,5 +51,9 @@ def _reason(error: Any) -> str:
 
 
 def _numbers(values: Any) -> dict[str, float]:
-    """Numbers by name; those that JSON lacks stand as text."""
-    return {str(name): float(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
+    """Numbers by name; those that JSON lacks stand as text, and what is none says nothing."""
+    found: dict[str, float] = {}
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        with suppress(TypeError, ValueError):
+            found[str(name)] = float(value)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,11 +27,13 @@ from hydrantic.sweeping.outcome import told_by_its_run
 from hydrantic.sweeping.plans import JobFile, JobPlanner, PlannedJob
 from hydrantic.sweeping.sweeper import Outcome, Study
 from hydrantic.sweeping.view import View
+from hydrantic.sweeping.words import command
 
 BEST: Final = "best.yaml"
 """The blueprint of the best job, in the sweep's directory."""
 
 _SECONDS: Final = 0.2
+_GRACE: Final = 30.0
 _ENDS: Final = tuple(getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
 """Signals that ask for an end, on this system."""
 _OUTCOMES: Final[Mapping[str, Outcome]] = {"finished": "finished", "pruned": "pruned"}
@@ -111,9 +114,10 @@ class Running:
 
         Raises:
             Interrupted: SIGINT, SIGTERM or SIGHUP arrived; running jobs were let save their state first.
-            RunFailed: the sweep's directory cannot be written any more; running jobs were stopped.
+            RunFailed: the sweep's directory cannot be written, or the study or the engine not be reached any more;
+                running jobs were stopped.
         """
-        again = f"`hydrantic sweep resume {display(self.directory)}` goes on"
+        again = f"`{command('resume', self.directory)}` goes on"
         with _stops() as stops:
             try:
                 self._run(stops)
@@ -121,6 +125,9 @@ class Running:
                 self.engine.stop()
                 where = display(self.directory)
                 raise RunFailed(f"{where} cannot be written: {error.strerror or error}; {again}") from error
+            except UsageError as error:
+                self._wind_up()
+                raise RunFailed(f"{error}; {again}") from error
         if stops.received is not None:
             self.view.say(f"stopped; {again}")
             raise Interrupted(stops.received)
@@ -134,6 +141,16 @@ class Running:
             if stops.received is None:
                 self._start()
             self.view.tick()
+
+    def _wind_up(self) -> None:
+        """Let the jobs under way save their state, and note what became of them."""
+        self._is_stopping = True
+        self.engine.stop()
+        until = time.monotonic() + _GRACE
+        while self._under_way and time.monotonic() < until:
+            for ended in self.engine.ended(_SECONDS):
+                with suppress(UsageError):  # a study that cannot be reached
+                    self._settle(ended)
 
     def _stop(self) -> None:
         again = "killing the running jobs"
@@ -152,6 +169,11 @@ class Running:
     def settle_earlier(self, job: JobRecord) -> JobRecord:
         """Note what became of a job that ended while no process watched."""
         return self._note_end(job, Ended(job.directory, None))
+
+    def refuse(self, job: JobRecord, error: UsageError) -> None:
+        """Note that a job cannot run again."""
+        self.ledger.note(job.number, "failed", error=str(error))
+        self.view.ended(replace(job, state="failed", error=str(error)))
 
     def _start(self) -> bool:
         """Start as many jobs as may run now; whether any is under way."""

@@ -17,7 +17,7 @@ from hydrantic.source import display
 from hydrantic.sweeping.ledger import FILE, JobRecord, JobState, SweepRecord, is_written, read_ledger, seconds_since
 from hydrantic.sweeping.outcome import told_by_its_run
 from hydrantic.sweeping.table import STATE, Table, as_text, keys_of, params_of, results
-from hydrantic.sweeping.words import STYLES, brief, duration, first_line, fitted, painted, plain, told
+from hydrantic.sweeping.words import STYLES, brief, command, duration, first_line, fitted, painted, plain, told
 
 _STATES: Final[tuple[str, ...]] = get_args(JobState)
 _SHOWN: Final = ("finished", "pruned", "running", "failed", "lost", "interrupted", "planned")
@@ -243,11 +243,10 @@ _WHY: Final = {"failed": "log.txt may tell why", "lost": "its process has gone w
 
 
 def _what_next(sweep: SweepRecord) -> list[str]:
-    where = plain(display(sweep.directory))
     counts = Counter(job.state for job in sweep.jobs)
     waiting = counts["planned"] + counts["interrupted"] + counts["lost"] + counts["running"] + _missing(sweep)
     if waiting and not is_written(sweep.directory):
-        return [f"  nobody looks after it any more; to go on: hydrantic sweep resume {where}"]
+        return [f"  nobody looks after it any more; to go on: {command('resume', sweep.directory)}"]
     if counts["failed"] and not is_under_way(sweep):
-        return [f"  to run the failed jobs again: hydrantic sweep retry {where}"]
+        return [f"  to run the failed jobs again: {command('retry', sweep.directory)}"]
     return []

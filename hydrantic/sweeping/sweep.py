@@ -14,19 +14,20 @@ from hydrantic.blueprint import written
 from hydrantic.checking import Blueprintlike, Overrides, composer_of, override_texts
 from hydrantic.components import choose, plain_value
 from hydrantic.digests import digest_of
-from hydrantic.errors import UsageError
+from hydrantic.errors import HydranticError, UsageError
 from hydrantic.planning import without_references
 from hydrantic.project import Project
 from hydrantic.rundir import runs_root, write_atomically
 from hydrantic.source import display
 from hydrantic.sweeping.drafts import Draft, Order, drafted
 from hydrantic.sweeping.engine import Launcher
-from hydrantic.sweeping.ledger import ENDED, JobRecord, JobState, Ledger, SweepRecord, read_ledger
+from hydrantic.sweeping.ledger import ENDED, FILE, JobRecord, JobState, Ledger, SweepRecord, read_ledger
 from hydrantic.sweeping.plans import JobPlanner
 from hydrantic.sweeping.running import JobFolders, Learning, Running, interruptible, planned_note
 from hydrantic.sweeping.space import Choice, Range, Space
 from hydrantic.sweeping.sweeper import Sweeper
 from hydrantic.sweeping.view import View
+from hydrantic.texts import counted
 
 if TYPE_CHECKING:
     import polars
@@ -201,15 +202,18 @@ def resume(directory: Path, *, project: str | Path | None = None, retry: bool = 
     """
     record = read_ledger(directory)
     home = _home(record, project)
-    launcher: Launcher = _chosen("launcher", record, home)
+    _check_whole(record)
+    with _legible(record):
+        launcher: Launcher = _chosen("launcher", record, home)
     with interruptible(), ExitStack() as stack:
         ledger = stack.enter_context(Ledger(directory))
         view = stack.enter_context(View())
         engine = stack.enter_context(launcher.open(directory, len(record.jobs)))
         running = Running(directory, engine, ledger, view, record.objective)
-        running.learning = _learning_again(record, home, stack)
+        with _legible(record):
+            running.learning = _learning_again(record, home, stack)
         ended = [job for job in record.jobs if job.state in ENDED]
-        total = record.about["jobs"] if running.learning is None else running.learning.study.total
+        total = len(record.jobs) if running.learning is None else running.learning.study.total
         ledger.begin()  # the time in between does not count
         view.begin(total, engine.capacity, objective=record.objective, ended=ended)
         _take_over(running, record, home, retry=retry)
@@ -254,7 +258,7 @@ def _begin(draft: Draft, directory: Path, view: View, stack: ExitStack) -> _Begu
             stack.callback(study.close)
             learning = Learning(study, draft.planner, folders)
         ledger = stack.enter_context(Ledger(directory))
-        ledger.begin(**_about(draft, len(jobs) or None, objective, sources))
+        ledger.begin(**_about(draft, directory, len(jobs) or None, objective, sources))
         records = [folders.make(job) for job in jobs]
         ledger.note_all(planned_note(each, directory) for each in records)
     return _Begun(ledger, records, objective, learning)
@@ -268,15 +272,40 @@ def _home(record: SweepRecord, project: str | Path | None) -> Project:
     """The project that a person stands in or names; a sweep's directory cannot choose whose code is run.
 
     Raises:
-        UsageError: the sweep began with another.
+        UsageError: the sweep began with another than the one that the person stands in.
     """
     home = Project.find(explicit=None if project is None else Path(project)).open()
     began_with = record.about.get("project")
-    if began_with != (None if home.root is None else str(home.root)):
-        raise UsageError(
-            f"this sweep began in the project {began_with or '(none)'}; go there, or name it with --project DIR"
-        )
+    if project is None and began_with != (None if home.root is None else str(home.root)):
+        began = f"in the project {began_with}" if began_with else "outside of any project"
+        raise UsageError(f"this sweep began {began}; go there, or name the one to use with --project DIR")
     return home
+
+
+def _check_whole(record: SweepRecord) -> None:
+    """Refuse a sweep that was killed while its jobs were written, so that none has begun."""
+    jobs = record.about.get("jobs")
+    if isinstance(jobs, int) and len(record.jobs) < jobs:
+        raise UsageError(
+            f"{display(record.directory)} was cut off while its {counted(jobs, 'job')} were being written, before any "
+            "began; start the sweep anew"
+        )
+
+
+@contextmanager
+def _legible(record: SweepRecord) -> Iterator[None]:
+    """Tell in words where what the ledger says of the sweep cannot be understood, or names what there is no more.
+
+    Raises:
+        UsageError: so it is.
+    """
+    try:
+        yield
+    except HydranticError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(f"{display(record.directory / FILE)} cannot be obeyed: {said}") from error
 
 
 def _chosen(kind: str, record: SweepRecord, project: Project) -> Any:
@@ -297,10 +326,35 @@ def _take_over(running: Running, record: SweepRecord, project: Project, *, retry
             known = running.settle_earlier(job)
         if known.state in ENDED or (known.state == "failed" and not retry):
             continue
-        if known.state == "failed":
-            _set_aside(known)
-        _give_to(known, project)
-        running.queue.append(known)
+        try:
+            _make_ready(known, record.directory, project)
+        except UsageError as error:
+            running.refuse(known, error)
+        else:
+            running.queue.append(known)
+
+
+def _make_ready(job: JobRecord, sweep: Path, project: Project) -> None:
+    """Prepare another attempt of a job.
+
+    Raises:
+        UsageError: its directory is not there, leads elsewhere or cannot be written.
+    """
+    if not _lies_below(sweep, job.directory):
+        raise UsageError(f"{display(job.directory)} does not lie in the sweep's directory")
+    try:
+        if job.state == "failed":
+            _set_aside(job)
+        _give_to(job, project)
+    except OSError as error:
+        raise UsageError(f"{display(job.directory)} cannot be used: {error.strerror or error}") from error
+
+
+def _lies_below(folder: Path, directory: Path) -> bool:
+    try:
+        return folder.resolve() in directory.resolve().parents
+    except (OSError, ValueError):  # links in a circle, or no name at all
+        return False
 
 
 def _give_to(job: JobRecord, project: Project) -> None:
@@ -310,8 +364,8 @@ def _give_to(job: JobRecord, project: Project) -> None:
         said = json.loads(file.read_text("utf-8"))
         said["project"] = None if project.root is None else str(project.root)
         write_atomically(file, json.dumps(said, ensure_ascii=False, indent=2) + "\n")
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{display(file)} cannot be read: {error}; without it job {job.number} cannot run") from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{display(file)} cannot be read: {error}") from error
 
 
 def _set_aside(job: JobRecord) -> None:
@@ -338,7 +392,8 @@ def _learning_again(record: SweepRecord, project: Project, stack: ExitStack) -> 
             "the first; start a new sweep, with the same study_name and storage to go on with what was found"
         )
     goes_on = [job.trial for job in record.jobs if job.trial is not None and job.state not in {*ENDED, "failed"}]
-    study = sweeper.study(_space_of(about["space"]), record.objective, record.directory, under_way=goes_on)
+    name = str(about.get("folder", ""))
+    study = sweeper.study(_space_of(about["space"]), record.objective, record.directory, goes_on, name)
     stack.callback(study.close)
     planner = JobPlanner(composer_of(about["blueprint"], project), tuple(about["fixed"]), project)
     return Learning(study, planner, JobFolders(record.directory, project, bool(about["test"]), about["subdir"]))
@@ -349,12 +404,13 @@ def _space_of(plain: Mapping[str, Mapping[str, Any]]) -> Space:
 
 
 def _about(
-    draft: Draft, jobs: int | None, objective: tuple[str, str] | None, sources: Collection[Path]
+    draft: Draft, directory: Path, jobs: int | None, objective: tuple[str, str] | None, sources: Collection[Path]
 ) -> dict[str, Any]:
     """What a ledger notes of a sweep."""
     order = draft.order
     return {
         "name": draft.name,
+        "folder": directory.name,
         "blueprint": _recorded(order.blueprint),
         "overrides": order.overrides,
         "fixed": draft.planner.fixed,

@@ -84,7 +84,9 @@ class Sweeper(ABC):
         """
         raise NotImplementedError
 
-    def study(self, space: Space, objective: tuple[str, str], folder: Path, under_way: Collection[int] = ()) -> Study:
+    def study(
+        self, space: Space, objective: tuple[str, str], folder: Path, under_way: Collection[int] = (), name: str = ""
+    ) -> Study:
         """Open a study, or go on with one that is stored.
 
         Arguments:
@@ -93,6 +95,7 @@ class Sweeper(ABC):
             folder: of the sweep; a study that is stored nowhere else is stored below it.
             under_way: numbers of the trials of this sweep that go on, or whose outcome will be told; its other ones
                 that never ended have failed.
+            name: of the sweep, which is how its folder was called when it began; by default its name now.
 
         Raises:
             InvalidField: a field contradicts the objective, the space or what is stored.
@@ -105,6 +108,6 @@ class Sweeper(ABC):
         """A Lightning callback by which a job reports to the study while it trains; `hydrantic.errors.Pruned` ends it.
 
         Arguments:
-            report: of the job's `Proposal`.
+            report: of the job's `Proposal`; and as `folder`, where the sweep lies now.
         """
         raise NotImplementedError

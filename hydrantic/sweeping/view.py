@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import sys
@@ -53,7 +54,7 @@ class View:
     """
 
     def __init__(self, stream: TextIO | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = stream or sys.stderr or io.StringIO()  # a program without a console has none
         self._now = now
         self._screen = _Screen(self._stream) if _redraws(self._stream) else None
         self._planning: _Count | None = None

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final, NoReturn
 
-from hydrantic.registries import KINDS, entry_points
+from hydrantic.registries import KINDS, STOCK, entry_points
 from hydrantic.sweeping.engine import ERRORS, JOB
 
 GRACE: Final = 30.0
@@ -65,6 +65,7 @@ class Forker:
     answers: int
     _jobs: dict[int, Order] = field(default_factory=dict)
     _unread: bytes = b""
+    _has_rehearsed: bool = False
 
     def serve(self) -> Order | None:
         """Fork until the requests end.
@@ -107,6 +108,9 @@ class Forker:
             self._signal(Path(request["job"]), request["signal"])
             return None
         order = Order(Path(request["start"]), request["environment"])
+        if not self._has_rehearsed:
+            self._has_rehearsed = True
+            rehearse(order.directory)
         process = os.fork()
         if not process:
             return order
@@ -260,6 +264,21 @@ def learn(file: IO[bytes]) -> None:
         if name not in sys.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+    gc.freeze()
+
+
+def rehearse(directory: Path) -> None:
+    """Plan a job, so that the jobs inherit what that makes of hydrantic's own components; they plan theirs anew.
+
+    Nothing of a project is run here, nor of other distributions that bring components.
+    """
+    from hydrantic.checking import prepare_checked
+    from hydrantic.project import Project
+
+    if any(point.distribution != STOCK for plural in KINDS.values() for point in entry_points(plural)):
+        return
+    with contextlib.suppress(Exception):  # the job will tell
+        prepare_checked(directory / "blueprint.yaml", Project(None))
     gc.freeze()
 
 

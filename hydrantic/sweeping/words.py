@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 from hydrantic.scalars import spelt
+from hydrantic.source import display
 from hydrantic.sweeping.ledger import JobRecord
 from hydrantic.texts import on_one_line, visible
 
@@ -163,6 +166,11 @@ def shortened(overrides: Iterable[str]) -> str:
 def told(job: JobRecord) -> str:
     """What sets a job apart, in full."""
     return plain(" ".join(job.overrides)) or "no overrides"
+
+
+def command(action: str, directory: Path) -> str:
+    """The command that does something with a sweep, as it can be copied into a shell."""
+    return f"hydrantic sweep {action} {shlex.quote(plain(display(directory)))}"
 
 
 def first_line(text: str) -> str:

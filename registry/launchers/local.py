@@ -181,7 +181,8 @@ class WarmEngine(Engine):
         until = time.monotonic() + seconds
         while not self._over and (left := until - time.monotonic()) > 0:
             self._hear(left)
-        self._hear(0)
+        if self._lives >= 0:
+            self._hear(0)
         over, self._over = self._over, []
         return over
 
@@ -216,6 +217,7 @@ class WarmEngine(Engine):
             self._over.append(Ended(job, None, f"the process that had forked it died: {why}"))
             self._forget(job)
         if not self._lives:
+            self._lives = -1  # nobody is left to be heard
             raise UsageError(f"the process that forks the jobs has died again: {why}; `fork: false` does without it")
         self._warm = self._revived()
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from hydrantic import Ended, Engine, Hparam, Hparams, Launcher, UsageError, register_launcher
+from hydrantic import Ended, Engine, Hparam, Hparams, InvalidField, Launcher, UsageError, register_launcher
 from hydrantic.sweeping.engine import environment_of_python, python
 
 from .child import ended, read_note
@@ -23,6 +26,8 @@ _LOOK: Final = 0.2
 _ASK: Final = 2.0
 _ASK_SELDOM: Final = 20.0
 _SILENCE: Final = 30.0
+_LETTING_GO: Final = 90.0
+_MOST: Final = 1001  # of an array, where nobody has said otherwise
 
 _FINAL: Final = frozenset({0, 1, 2})
 UNDER_WAY: Final = frozenset({
@@ -42,6 +47,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "FAILED": "failed",
     "REVOKED": "was revoked",
 }
+
+_TOO_OFTEN: Final = "timed-out too many times"  # submitit's words
+_OF_SLURM: Final = ("srun: ", "slurmstepd")
 
 # Nothing that ends a line or a quotation, or means anything to a shell: the values stand in a script.
 _WORD: Final = r"^[\w][\w.+:/@-]*$"
@@ -112,9 +120,18 @@ class Slurm(Launcher):
 
     Arguments:
         hparams: what is asked of Slurm for each job.
+
+    Raises:
+        InvalidField: a job would be told to save its state as soon as it starts.
     """
 
     def __init__(self, hparams: SlurmHparams) -> None:
+        if hparams.signal_delay_s >= hparams.timeout_min * 60:
+            raise InvalidField(
+                "signal_delay_s",
+                f"is {hparams.signal_delay_s}, but a job has {hparams.timeout_min * 60} seconds in all (timeout_min is "
+                f"{hparams.timeout_min}): it would have to save its state as soon as it starts",
+            )
         self.hparams = hparams
 
     def open(self, sweep: Path, jobs: int | None) -> Engine:
@@ -132,13 +149,16 @@ class Slurm(Launcher):
         folder = sweep.absolute() / _FOLDER
         if set("%'\"\\\n\r") & set(str(folder)):
             raise UsageError(f"Slurm cannot write below {folder}: no %, quotes, backslashes or line breaks, please")
+        # In a folder that nobody could know of before: what submitit leaves for the nodes is unpickled there.
         executor = submitit.SlurmExecutor(
-            folder=folder,
+            folder=folder / secrets.token_hex(8),
             max_num_timeout=self.hparams.max_num_timeout,
             python=shlex.join([*_setting(environment_of_python()), *python()]),
         )
         executor.update_parameters(**parameters(self.hparams))
-        return SlurmEngine(executor, folder)
+        most = _longest_array()
+        fits = jobs is None or jobs <= most
+        return SlurmEngine(executor, folder, None if fits else min(most, self.hparams.array_parallelism))
 
 
 _NAMES: Final = {"timeout_min": "time", "tasks_per_node": "ntasks_per_node"}
@@ -168,7 +188,30 @@ def _require_slurm() -> None:
         )
     code, words = _asked("sinfo", "--noheader", "--format=%P")
     if code:
-        raise UsageError(f"Slurm does not answer: {words.strip().splitlines()[-1] if words.strip() else code}")
+        raise UsageError(f"Slurm does not answer: {_last_line(words)}")
+
+
+def _longest_array() -> int:
+    """How many jobs the cluster lets an array have."""
+    _, words = _asked("scontrol", "show", "config")
+    said = [line.partition("=")[2].strip() for line in words.splitlines() if line.startswith("MaxArraySize")]
+    return max(1, int(said[0])) if said and said[0].isdigit() else _MOST
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Hide the variables of a job of Slurm's that the sweep itself runs in: new jobs would take them for their own."""
+    theirs = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_")
+    hidden = {name: text for name, text in os.environ.items() if name.startswith(theirs) and name != "SLURM_CONF"}
+    if "SLURM_JOB_ID" not in hidden:
+        yield
+        return
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _asked(*command: str) -> tuple[int, str]:
@@ -195,14 +238,19 @@ class SlurmEngine(Engine):
     """Submits jobs with submitit, and learns from the queue, the accounts and the jobs themselves how they end.
 
     Arguments:
-        executor: submitit's.
-        folder: for the files of Slurm and submitit.
+        executor: submitit's, with a folder of its own in `folder`.
+        folder: for the files of Slurm and submitit of this sweep, and for the exit codes of its jobs.
+        capacity: how many jobs it takes at a time; None where Slurm's queue takes all.
     """
 
     executor: Any
     folder: Path
+    capacity: int | None = None
     _running: dict[Path, _Submitted] = field(default_factory=dict)
     _stops: int = 0
+    _left_behind: dict[str, str] | None = None
+    """The jobs that an earlier process of the sweep left in Slurm's hands, with their states."""
+    _has_submitted: bool = False
     _asked_at: float = float("-inf")
     _began: float = field(default_factory=time.monotonic)
 
@@ -216,8 +264,11 @@ class SlurmEngine(Engine):
 
         if not jobs:
             return []
+        if not self._has_submitted and self.folder.is_dir():  # an earlier process has submitted some
+            self._end_strays()
+        self._has_submitted = True
         try:
-            with self.executor.batch():
+            with _outside_of_jobs(), self.executor.batch():
                 submitted = [self.executor.submit(Task(job, self.folder)) for job in jobs]
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise UsageError(f"Slurm refuses the jobs: {_complaint(str(error))}") from error
@@ -226,12 +277,28 @@ class SlurmEngine(Engine):
         return [each.job_id for each in submitted]
 
     def adopt(self, job: Path, ticket: str) -> bool:
-        """Take over a job that Slurm still has."""
-        state = (states([ticket]) or {}).get(ticket, "UNKNOWN")
-        if state not in UNDER_WAY or read_note(note_of(self.folder, ticket)) in _FINAL:
+        """Take over a job of this sweep that Slurm still has.
+
+        Raises:
+            UsageError: Slurm does not answer.
+        """
+        if self._left_behind is None:
+            self._left_behind = under_way_from(self.folder)
+        state = self._left_behind.get(ticket)
+        if state is None or read_note(note_of(self.folder, ticket)) in _FINAL:
             return False
         self._running[job] = _Submitted(ticket, state=state)
         return True
+
+    def _end_strays(self) -> None:
+        """Cancel the jobs that an earlier process submitted and was killed before it could note them."""
+        adopted = {each.id for each in self._running.values()}
+        until = time.monotonic() + _LETTING_GO
+        while strays := [each for each in under_way_from(self.folder) if each not in adopted]:
+            if time.monotonic() > until:
+                raise UsageError(f"Slurm does not let go of jobs that this sweep left behind: {', '.join(strays)}")
+            _asked("scancel", "--quiet", *strays)
+            time.sleep(_ASK)
 
     def ended(self, seconds: float) -> Sequence[Ended]:
         """Look until one has ended, or the time is over."""
@@ -280,11 +347,16 @@ class SlurmEngine(Engine):
     def _reason(self, submitted: _Submitted) -> str:
         what = _WORDS.get(submitted.state, f"is gone without a word ({submitted.state})")
         words = f"Slurm's job {submitted.id} {what}"
-        log = self.folder / f"{submitted.id}_0_log.err"
-        if submitted.state == "CANCELLED" or not log.is_file():
-            return words
-        lines = log.read_text("utf-8", "replace").strip().splitlines()
-        return f"{words}: {lines[-1]}" if lines else words
+        said = [] if submitted.state == "CANCELLED" else self._log(submitted.id)
+        if any(_TOO_OFTEN in line for line in said):
+            return f"{words}: it reached its time limit more often than max_num_timeout allows"
+        own = [line for line in said if not line.startswith(_OF_SLURM)] or said
+        return f"{words}: {own[-1]}" if own else words
+
+    def _log(self, id_: str) -> list[str]:
+        """What the first process of a job and those around it have complained of."""
+        log = next(self.folder.glob(f"*/{id_}_0_log.err"), None)
+        return [] if log is None else log.read_text("utf-8", "replace").strip().splitlines()
 
     def stop(self) -> None:
         """Cancel all: running ones save their state, unless this is the second time."""
@@ -306,7 +378,31 @@ class SlurmEngine(Engine):
 def _complaint(text: str) -> str:
     """The line in which sbatch says what is wrong."""
     lines = [line.strip() for line in text.splitlines() if "sbatch: error:" in line]
-    return "; ".join(line.partition("sbatch: error:")[2].strip() for line in lines) or text.strip().splitlines()[-1]
+    return "; ".join(line.partition("sbatch: error:")[2].strip() for line in lines) or _last_line(text)
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it says nothing")
+
+
+def under_way_from(folder: Path) -> dict[str, str]:
+    """The states of the jobs that were submitted from a sweep's folder and that Slurm may still run.
+
+    Raises:
+        UsageError: Slurm does not answer.
+    """
+    code, queue = _asked(
+        "squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%o"
+    )
+    if code:
+        raise UsageError(f"Slurm does not answer: {_last_line(queue)}")
+    rows = (line.split("|", 2) for line in queue.splitlines() if line.count("|") > 1)
+    home = folder.resolve()
+    return {id_: state for id_, state, script in rows if state in UNDER_WAY and _lies_in(script, home)}
+
+
+def _lies_in(script: str, folder: Path) -> bool:
+    return script.startswith("/") and folder in Path(script).resolve().parents
 
 
 def states(ids: Sequence[str]) -> dict[str, str] | None:

@@ -102,11 +102,12 @@ class Optuna(Sweeper):
         return self._hparams.params
 
     def study(
-        self, space: Space, objective: tuple[str, str], folder: Path, under_way: Collection[int] = ()
+        self, space: Space, objective: tuple[str, str], folder: Path, under_way: Collection[int] = (), name: str = ""
     ) -> OptunaStudy:
         """Open a study, or go on with one that is stored; see `hydrantic.Sweeper`."""
         imported()
         metric, mode = objective
+        sweep = name or folder.name
         self._check_objective(metric, mode)
         with quietly():
             distributions = {key: distribution(key, each) for key, each in _some(space).items()}
@@ -115,12 +116,12 @@ class Optuna(Sweeper):
         storage = opened(place)
         try:
             with reaching(place), quietly():
-                study = self._loaded(storage, folder.name, objective, pruner)
+                study = self._loaded(storage, sweep, objective, pruner)
                 _check_same_space(study, distributions)
-                _end_lost(study, folder.name, under_way)
+                _end_lost(study, sweep, under_way)
                 taken = len(study.get_trials(deepcopy=False))
                 study.sampler = _built("sampler", self._hparams.sampler, trials=taken)
-                done = sum(LOST not in each.user_attrs for each in _of_sweep(study, folder.name))
+                done = sum(LOST not in each.user_attrs for each in _of_sweep(study, sweep))
         except BaseException:
             closed(storage)
             raise
@@ -130,7 +131,7 @@ class Optuna(Sweeper):
             place,
             space,
             distributions,
-            sweep=folder.name,
+            sweep=sweep,
             left=self._hparams.n_trials - done,
             parallel=self._hparams.n_jobs,
             total=self._hparams.n_trials,

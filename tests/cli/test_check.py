@@ -130,3 +130,29 @@ def test_deep_json_is_an_object_with_problems_and_traces(capsys: pytest.CaptureF
     found = json.loads(capsys.readouterr().out)
     assert [each["code"] for each in found["problems"]] == ["unknown-field"]
     assert list(found["traces"]) == ["good.yaml"]
+
+
+def test_every_job_of_a_sweep_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "good.yaml", "-m", "seed=1,2,3", "model=mlp,linear"]) == 0
+    assert capsys.readouterr() == ("good.yaml: no problems in 6 jobs\n", "")
+    assert main(["check", "good.yaml", "-m", "seed=1,2", "model=mlp,linear", "model.dropout=0.5"]) == 2
+    said = capsys.readouterr().err
+    assert "2 of 4 jobs cannot run" in said
+    assert "job 1: seed=1 model=linear\njob 3: seed=2 model=linear\n" in said
+    assert said.count("linear has no field 'dropout'") == 1
+
+
+def test_the_borders_of_a_study_are_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    section = "sweep: {name: optuna, params: {optimizer.lr: 'interval(-1.0, 1.0)'}}\n"
+    write(here / "study.yaml", DIGITS + section)
+    assert main(["check", "study.yaml", "-m"]) == 2
+    said = capsys.readouterr().err
+    assert "study.yaml:7:" in said
+    assert "must be greater than 0" in said
+
+
+def test_the_jobs_with_problems_are_records_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "good.yaml", "--json", "-m", "optimizer.lr=-1,1,-2"]) == 2
+    assert [each["place"] for each in json.loads(capsys.readouterr().out)] == [
+        "command line: optimizer.lr=-1", "command line: optimizer.lr=-2",
+    ]  # fmt: skip

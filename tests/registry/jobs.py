@@ -48,6 +48,21 @@ DEAF = LINGER.replace("linger", "deaf")
 """The same, which no signal stops but the one that kills."""
 
 
+SEARCH = (
+    DIGITS.replace("max_epochs: 1", "max_epochs: 2")
+    + """
+objective: {metric: validation/accuracy, mode: max}
+sweep:
+  name: optuna
+  n_trials: 5
+  sampler: {name: random, seed: 1}
+  pruner: {name: median, n_startup_trials: 1}
+  params: {optimizer.lr: "choice(1e-2, 1e-9)"}
+"""
+)
+"""A study that gives hopeless trials up; it knows of them only from others."""
+
+
 def does(what: str) -> str:
     """A blueprint whose first batch ends so."""
     return f"{DIGITS}callbacks: {{witness: {{does: {what}}}}}\n"

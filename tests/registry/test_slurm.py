@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,13 @@ from hydrantic.registry.launchers.slurm import Slurm, SlurmHparams, parameters
 from hydrantic.registry.launchers.slurm_task import Task
 from pydantic import ValidationError
 
-from hydrantic import Engine, UsageError
+from hydrantic import Engine, InvalidField, UsageError
+from hydrantic.metrics_csv import read_metrics
 from tests.projects import DIGITS, write
 from tests.registry.jobs import (
     DEAF,
     LINGER,
+    SEARCH,
     all_ended,
     begun,
     does,
@@ -32,6 +35,15 @@ from tests.registry.jobs import (
     witness,
 )
 from tests.slurm.cluster import ask, cluster
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+KYIV = """
+    defaults: [slurm]
+    partition: tests
+    timeout_min: 5
+    cpus_per_task: 1
+"""
 
 # -- what needs no Slurm ----------------------------------------------------------------------------------------------
 
@@ -68,6 +80,29 @@ def test_fields_are_passed_on_as_submitit_calls_them() -> None:
     }  # fmt: skip
 
 
+def test_a_job_that_would_have_to_stop_at_its_start_is_refused() -> None:
+    with pytest.raises(InvalidField, match="signal_delay_s: is 120, but a job has 60 seconds in all"):
+        Slurm(SlurmHparams(timeout_min=1))
+
+
+def pretended(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None:
+    """Put shell scripts in the place of Slurm's commands."""
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+
+def test_more_jobs_than_an_array_can_have_are_submitted_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    pretended(tmp_path, monkeypatch, sbatch="", srun="", sinfo="", scontrol="echo 'MaxArraySize            = 300'")
+    assert Slurm(SlurmHparams()).open(tmp_path, 300).capacity is None
+    assert Slurm(SlurmHparams()).open(tmp_path, 301).capacity == 256
+    assert Slurm(SlurmHparams(array_parallelism=500)).open(tmp_path, 301).capacity == 300
+
+
 def test_where_there_is_no_slurm_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="there is no Slurm here"):
@@ -81,10 +116,8 @@ def test_where_there_is_no_submitit_it_is_said(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_slurm_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    for name in ("sbatch", "srun", "sinfo"):
-        (tmp_path / name).write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
-        (tmp_path / name).chmod(0o755)
+    complaint = "echo 'Unable to contact slurm controller' >&2; exit 1"
+    pretended(tmp_path, monkeypatch, sbatch=complaint, srun=complaint, sinfo=complaint)
     with pytest.raises(UsageError, match="Slurm does not answer: Unable to contact slurm controller"):
         Slurm(SlurmHparams()).open(tmp_path, 1)
 
@@ -148,15 +181,12 @@ def test_no_more_jobs_run_at_a_time_than_allowed(place: Path) -> None:
 
 @real
 @pytest.mark.usefixtures("slurm")
-@pytest.mark.parametrize("signals", [("USR2",), ("TERM", "USR2")])
-def test_a_job_that_has_to_give_way_saves_its_state_and_goes_on_where_it_was(
-    place: Path, signals: tuple[str, ...]
-) -> None:
+def test_a_job_that_has_to_give_way_saves_its_state_and_goes_on_where_it_was(place: Path) -> None:
     lingering = job(place, 0, LINGER)
     with opened(place) as engine:
         (ticket,) = engine.start([lingering])
         begun(lingering)
-        for each in signals:
+        for each in ("TERM", "USR2"):
             ask("scancel", f"--signal={each}", ticket)
         eventually(lambda: record(lingering)["status"] == "interrupted")
         (lingering / "go").touch()
@@ -164,6 +194,26 @@ def test_a_job_that_has_to_give_way_saves_its_state_and_goes_on_where_it_was(
     assert over.code == 0
     told = record(lingering)
     assert (told["status"], told["attempt"]) == ("finished", 2)
+
+
+@real
+@pytest.mark.usefixtures("slurm")
+def test_a_job_of_two_processes_that_reaches_its_time_limit_goes_on_where_it_was(place: Path) -> None:
+    text = LINGER.replace("max_epochs", "devices: 2, strategy: ddp, accelerator: cpu, max_epochs")
+    lingering = job(place, 0, text)
+    with opened(place, tasks_per_node=2, cpus_per_task=1, timeout_min=1, signal_delay_s=40) as engine:
+        engine.start([lingering])
+        begun(lingering)
+        eventually(lambda: record(lingering)["status"] == "interrupted")
+        (lingering / "go").touch()
+        over = all_ended(engine, 1)["0"]
+    assert over.code == 0
+    told = record(lingering)
+    assert (told["status"], told["processes"]) == ("finished", 2)
+    assert told["attempt"] > 1
+    assert told["resumed_from_step"] > 0
+    steps = [row["step"] for row in read_metrics(lingering / "metrics.csv")]
+    assert steps == sorted(set(steps))
 
 
 @real
@@ -229,12 +279,30 @@ def test_another_process_can_take_a_job_over(place: Path) -> None:
     lingering = job(place, 0, LINGER)
     (ticket,) = opened(place).start([lingering])
     begun(lingering)
+    elsewhere = Slurm(SlurmHparams()).open(place / "runs" / "a" / "sweep-2", None)
+    assert not elsewhere.adopt(lingering, ticket)
     with opened(place) as engine:
         assert engine.adopt(lingering, ticket)
         (lingering / "go").touch()
         assert all_ended(engine, 1)["0"].code == 0
         assert not engine.adopt(lingering, ticket)
         assert not engine.adopt(lingering, "99999")
+
+
+@real
+@pytest.mark.usefixtures("slurm")
+def test_a_job_that_nobody_has_noted_does_not_run_beside_its_next_attempt(place: Path) -> None:
+    lingering = job(place, 0, LINGER)
+    (ticket,) = opened(place).start([lingering])
+    process = begun(lingering)["pid"]
+    (lingering / "go").touch()
+    with opened(place) as engine:
+        (again,) = engine.start([lingering])
+        assert not is_alive(process)
+        assert tasks(ticket) == "CANCELLED"
+        assert all_ended(engine, 1)["0"].code == 0
+    assert again != ticket
+    assert record(lingering)["attempt"] == 2
 
 
 @real
@@ -258,9 +326,12 @@ def test_what_slurm_refuses_is_told_in_its_words(place: Path) -> None:
 
 @real
 @pytest.mark.usefixtures("slurm")
-def test_each_process_of_a_job_computes_with_its_cores(place: Path) -> None:
+def test_each_process_of_a_job_computes_with_its_cores(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The sweep itself may run in a job of another kind.
+    for name, text in {"SLURM_JOB_ID": "1", "SLURM_MEM_PER_CPU": "10", "SLURM_CPUS_PER_TASK": "2"}.items():
+        monkeypatch.setenv(name, text)
     (only,) = jobs = [job(place, 0)]
-    with opened(place, cpus_per_task=1) as engine:
+    with opened(place, cpus_per_task=1, mem_gb=0.5) as engine:
         assert run_all(engine, jobs)["0"].code == 0
     assert witness(only)["threads"] == 1
 
@@ -271,7 +342,7 @@ def test_the_script_holds_nothing_but_parameters_and_the_command(place: Path) ->
     sweep = place / "runs" / "a" / "sweep-1"
     with opened(place, comment="digits, second try") as engine:
         run_all(engine, [job(place, 0)])
-    (script,) = (sweep / "slurm").glob("*_submission.sh")
+    (script,) = (sweep / "slurm").glob("*/*_submission.sh")
     lines = [line for line in script.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     assert lines[0] == "export SUBMITIT_EXECUTOR=slurm"
     assert lines[1].startswith("srun --unbuffered")
@@ -292,18 +363,53 @@ def test_a_sweep_from_the_command_line_runs_there(place: Path, monkeypatch: pyte
 
     monkeypatch.chdir(place)
     write(place / "blueprints" / "small.yaml", DIGITS)
-    words = ["fit", "blueprints/small.yaml", "-m", "seed=1,2", "hydra/launcher=slurm", "hydra.launcher.timeout_min=5"]
-    assert main(words) == 0
+    write(place / "blueprints" / "hydra" / "launcher" / "slurm" / "kyiv.yaml", KYIV)
+    assert main(["fit", "blueprints/small.yaml", "-m", "seed=1,2", "hydra/launcher=slurm/kyiv"]) == 0
     (sweep,) = (place / "runs" / "small").iterdir()
     jobs = read_ledger(sweep).jobs
     assert [(each.state, each.ticket.partition("_")[2]) for each in jobs] == [("finished", "0"), ("finished", "1")]
+
+
+@real
+@pytest.mark.usefixtures("slurm")
+def test_jobs_go_on_when_the_sweep_is_killed_and_it_finds_them_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hydrantic.cli.main import main
+    from hydrantic.sweeping.ledger import read_ledger
+
+    monkeypatch.chdir(place)
+    write(place / "blueprints" / "small.yaml", LINGER)
+    words = ["fit", "blueprints/small.yaml", "-m", "seed=1,2,3", "hydra/launcher=slurm", "hydra.sweep.dir=here"]
+    sweep = place / "here"
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen([sys.executable, "-m", "hydrantic", *words], env=environment) as manager:
+        processes = [begun(sweep / name)["pid"] for name in ("0", "1")]
+        manager.kill()
+    assert all(map(is_alive, processes))
+    for name in ("0", "1", "2"):
+        (sweep / name / "go").touch()
+    assert main(["sweep", "resume", str(sweep)]) == 0
+    assert [(each.state, each.attempt) for each in read_ledger(sweep).jobs] == [("finished", 1)] * 3
+    assert [record(sweep / name)["pid"] for name in ("0", "1")] == processes
+
+
+@real
+@pytest.mark.usefixtures("slurm")
+def test_trials_of_a_study_tell_it_from_there_how_training_goes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydrantic.cli.main import main
+    from hydrantic.sweeping.ledger import read_ledger
+
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(place)
+    write(place / "blueprints" / "search.yaml", SEARCH)
+    assert main(["fit", "blueprints/search.yaml", "-m", "hydra/launcher=slurm", "hydra.sweep.dir=here"]) == 0
+    assert {each.state for each in read_ledger(place / "here").jobs} == {"finished", "pruned"}
 
 
 @pytest.mark.parametrize(("kind", "reaches_all"), [("linuxproc", True), ("cgroup", False)])
 def test_whether_a_signal_reaches_the_job_by_itself_depends_on_how_slurm_tracks_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, reaches_all: bool
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho 'ProctrackType           = proctrack/{kind}'\n")
-    (tmp_path / "scontrol").chmod(0o755)
+    pretended(tmp_path, monkeypatch, scontrol=f"echo 'ProctrackType           = proctrack/{kind}'")
     assert slurm_task._reaches_all() is reaches_all

@@ -13,14 +13,18 @@ if [ -s "$folder/slurmctld.pid" ]; then # the jobs first, or their processes wou
     done
 fi
 
+daemons=()
 for daemon in slurmd slurmctld slurmdbd munged mariadbd; do
-    [ -s "$folder/$daemon.pid" ] || continue
-    pid=$(cat "$folder/$daemon.pid")
-    kill "$pid" 2>/dev/null
+    [ -s "$folder/$daemon.pid" ] && daemons+=("$(cat "$folder/$daemon.pid")")
+done
+[ ${#daemons[@]} -eq 0 ] && exit 0
+
+kill "${daemons[@]}" 2>/dev/null
+for pid in "${daemons[@]}"; do
     for _ in $(seq 1 100); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
-    kill -0 "$pid" 2>/dev/null && kill -KILL "$pid"
+    kill -KILL "$pid" 2>/dev/null
 done
 exit 0
