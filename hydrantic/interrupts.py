@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from hydrantic.errors import Interrupted
-from hydrantic.processes import largest
+from hydrantic.processes import is_of_communication, largest
 
 _BATCHES_BETWEEN: Final = 8
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -62,8 +62,12 @@ class StopSignals(pl.Callback):
         self._before.clear()
         if isinstance(error, SIGTERMException):  # Lightning's own way to stop would exit with 0
             raise Interrupted(signal.SIGTERM) from None
-        if error is None and self.received is not None:
+        if self.received is None:
+            return
+        if error is None:
             raise Interrupted(self.received)
+        if isinstance(error, Exception) and is_of_communication(error):  # the same signal has ended another process
+            raise Interrupted(self.received) from None
 
     def raise_if_received(self) -> None:
         """Stop here if a signal arrived that no batch has answered yet; call it between fit and test, in all processes.

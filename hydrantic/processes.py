@@ -331,7 +331,10 @@ class _Follower:
 
     def ending(self) -> str:
         """How it has ended, with its last words."""
-        code = self.process.wait(_GRACE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_GRACE)
+        self.process.kill()
+        code = self.process.wait()
         self.errors.seek(0)
         words = self.errors.read().decode("utf-8", "replace").strip().splitlines()
         how = f"was ended by signal {-code}" if code < 0 else "failed"
@@ -380,7 +383,7 @@ def largest(number: int) -> int:
     return int(found)
 
 
-_groups: dict[int, Any] = {}
+_groups: dict[Any, Any] = {}
 
 
 def _on_the_cpu() -> Any:
@@ -389,7 +392,7 @@ def _on_the_cpu() -> Any:
 
     if dist.get_backend() == "gloo":
         return None
-    default = id(dist.group.WORLD)
+    default = dist.group.WORLD
     if default not in _groups:
         _groups.clear()
         _groups[default] = dist.new_group(backend="gloo")

@@ -88,7 +88,3 @@ def _follow(order: Order, answers: int) -> None:
         use_threads(order.threads)
     drafted = draft(prepare(Path(order.directory) / "blueprint.yaml", project=Project(order.project)))
     follow(drafted, Terms(test=order.test), Following(place, order, answers))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -185,6 +185,8 @@ def _misfit(facts: Mapping[str, Any]) -> str:
 _FORMS: Final = {
     r"^[0-9]+[KMGT]?B?$": "must be an amount of memory, such as 512MB or 2GB",
     r"^(auto|local|(ray://)?[\w.-]+:\d+)$": "must be auto, local, or a host and a port, such as node1:6379",
+    r"^(sqlite:///|postgresql|mysql|.*\.(journal|log)$)": "must be FILE.journal, sqlite:///FILE.db, or "
+    "postgresql://USER@HOST/DATABASE or the same with mysql",
     r"^https?://[^@\s]+$": "must be an address such as http://localhost:5000, without a user's name or password",
 }
 """What texts of forms that a list of characters does not tell have to look like."""

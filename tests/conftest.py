@@ -15,10 +15,11 @@ from hydrantic.project import close_shelf
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The manifest of the tests lies in no user's cache; the workers of one session share it."""
+    """The manifest of the tests lies in no user's cache; the workers of one session share it. Runs lie in the tests'."""
     folder = tmp_path_factory.getbasetemp().parent / "hydrantic-cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYDRANTIC_CACHE", str(folder))
+        patch.delenv("HYDRANTIC_RUNS", raising=False)
         yield folder
 
 

@@ -169,6 +169,16 @@ def test_a_signal_after_the_last_batch_is_not_lost(tmp_path: Path) -> None:
         fit_until_stopped(tmp_path / "last.ckpt", SignalAtEnd())
 
 
+def test_a_signal_that_has_ended_another_process_first_stops_this_one_too() -> None:
+    lost = RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    stops = StopSignals()
+    with pytest.raises(RuntimeError, match="closed by peer"), stops:
+        raise lost
+    stops.received = signal.SIGTERM
+    with pytest.raises(Interrupted), stops:
+        raise lost
+
+
 def test_the_handlers_are_restored(tmp_path: Path) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with StopSignals(tmp_path / "last.ckpt") as stops:

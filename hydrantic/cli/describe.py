@@ -112,7 +112,7 @@ def _short(default: Any) -> str:
 def block(found: Description) -> str:
     """The component as it stands in a blueprint, what is required first; what the data supplies is left out."""
     from hydrantic.forms import takes_auto
-    from hydrantic.sections import COMPONENTS, LABELLED
+    from hydrantic.sections import COMPONENTS, LABELLED, WITHIN_HYDRA
     from hydrantic.yaml_text import to_yaml
 
     required = {name: "???" for name, field in found.fields.items() if "default" not in field}
@@ -120,11 +120,14 @@ def block(found: Description) -> str:
     others = {name: _brief(field["default"]) for name, field in settable.items()}
     sections = {kind: section for section, kind in {**COMPONENTS, **LABELLED}.items()}
     section = sections.get(found.kind, "")
+    place = {kind: group.split("/") for group, kind in WITHIN_HYDRA.items()}.get(found.kind)
     if section in LABELLED:
         text = to_yaml({section: {found.name: required | others}})
     else:
         whole = {"name": found.name} | required | others
-        text = to_yaml({section: whole} if section else whole)
+        for part in reversed([section] if section else place or []):
+            whole = {part: whole}
+        text = to_yaml(whole)
     return text.replace("???", "???  # required")
 
 

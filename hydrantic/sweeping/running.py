@@ -168,7 +168,10 @@ class Running:
 
     def settle_earlier(self, job: JobRecord) -> JobRecord:
         """Note what became of a job that ended while no process watched."""
-        return self._note_end(job, Ended(job.directory, None))
+        job = self._note_end(job, Ended(job.directory, None))
+        if job.state not in {"interrupted", "lost"}:  # those go on
+            self._tell(job)
+        return job
 
     def refuse(self, job: JobRecord, error: UsageError) -> None:
         """Note that a job cannot run again."""
@@ -233,13 +236,21 @@ class Running:
         if ended.job not in self._under_way:  # an engine may tell twice
             return
         job = self._note_end(self._under_way.pop(ended.job), ended)
-        if self.learning is not None and job.trial is not None and job.state != "interrupted":
-            self.learning.study.tell(job.trial, _OUTCOMES.get(job.state, "failed"), job.value)
+        if job.state != "interrupted":
+            self._tell(job)
         self.view.ended(job)
+
+    def _tell(self, job: JobRecord) -> None:
+        """Say to the study how a trial ended."""
+        if self.learning is not None and job.trial is not None:
+            self.learning.study.tell(job.trial, _OUTCOMES.get(job.state, "failed"), job.value)
 
     def _note_end(self, job: JobRecord, ended: Ended) -> JobRecord:
         told = told_by_its_run(job, self.objective)
-        job = replace(job, state=self._untold, error=_how_it_ended(job, ended)) if told is None else told
+        if told is None:
+            job = replace(job, state=self._untold, error=_how_it_ended(job, ended))
+        else:
+            job = replace(told, error=told.error or ended.reason) if told.state == "interrupted" else told
         fields = ("value", "metrics", "best_metrics", "seconds", "error")
         self.ledger.note(job.number, job.state, **{name: getattr(job, name) for name in fields})
         if job.state == "finished" and self._is_best(job):
@@ -330,13 +341,17 @@ def interruptible() -> Iterator[None]:
         yield
 
 
+def _is_left_alone(number: int) -> bool:
+    """Whether whoever started this with nohup wants no end when the terminal is closed."""
+    return signal.Signals(number).name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
+
+
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    # Who starts it with nohup wants no end when the terminal is closed.
-    meant = [each for each in _ENDS if signal.getsignal(each) is not signal.SIG_IGN]
+    meant = [each for each in _ENDS if not _is_left_alone(each)]
     before = {each: signal.signal(each, handler) for each in meant}
     try:
         yield

@@ -51,10 +51,6 @@ class Study(ABC):
             UsageError: where the study is stored cannot be reached any more.
         """
 
-    @abstractmethod
-    def extremes(self) -> Sequence[Combination]:
-        """Combinations whose soundness promises that of all: both ends of each range, every choice."""
-
     def close(self) -> None:  # noqa: B027 -- few studies hold anything
         """Let go of what it holds; a study that is stored stays stored."""
 

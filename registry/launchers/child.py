@@ -122,10 +122,15 @@ def _before_start(ignored: tuple[int, ...]) -> Callable[[], None]:
     return prepare
 
 
-def let_end(ticket: str) -> None:
-    """Wait until a job that a sweep left behind when it was killed has saved its state; such a job is ending."""
+def let_end(ticket: str, job: Path) -> None:
+    """Wait until a job that a sweep left behind when it was killed has saved its state; such a job is ending.
+
+    Arguments:
+        ticket: its process id.
+        job: its directory; no other process is waited for that has got the number since.
+    """
     until = time.monotonic() + GRACE
-    while ticket.isdigit() and _is_job(int(ticket)):
+    while ticket.isdigit() and _is_job(int(ticket)) and _writes_to(job, int(ticket)):
         if time.monotonic() > until:
             kill_group(int(ticket))
         time.sleep(POLL)
@@ -138,6 +143,13 @@ def _is_job(process: int) -> bool:
     except OSError:
         return False
     return JOB.rpartition(".")[0].encode() in command
+
+
+def _writes_to(job: Path, process: int) -> bool:
+    """Whether a process has a job's directory for its last words."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/fd/2").readlink().parent == job.resolve()
+    return False
 
 
 class Follower:

@@ -85,7 +85,7 @@ class FreshEngine(Engine):
 
     def adopt(self, job: Path, ticket: str) -> bool:
         """Wait for the end of a job that was left behind; none is taken over."""
-        let_end(ticket)
+        let_end(ticket, job)
         return False
 
     def ended(self, seconds: float) -> Sequence[Ended]:
@@ -173,7 +173,7 @@ class WarmEngine(Engine):
 
     def adopt(self, job: Path, ticket: str) -> bool:
         """Wait for the end of a job that was left behind; none is taken over."""
-        let_end(ticket)
+        let_end(ticket, job)
         return False
 
     def ended(self, seconds: float) -> Sequence[Ended]:

@@ -38,23 +38,29 @@ class Task:
     folder: Path
     _process: JobProcess | None = field(default=None, repr=False)
     _is_told: bool = False
+    _hears_itself: bool = False
+    """Whether Slurm's signals reach the job's own processes as well."""
 
     def __call__(self) -> int:
         """Run the job as a process of this one; its exit code."""
         note = note_of(self.folder, _ticket())
         if _is_first():
             note.unlink(missing_ok=True)  # from before it was queued again
+        self._hears_itself = _reaches_all()  # not in a handler, which the next signal would interrupt
         signal.signal(signal.SIGTERM, self._pass_on)
         if not _is_first():  # submitit has nothing to do there
             signal.signal(signal.SIGUSR2, self._tell)
         # Slurm may send its signals to every process below this one.
         self._process = JobProcess(self.job, _threads(), ignored=(signal.SIGUSR2,))
+        if self._is_told:  # while there was nothing to stop yet
+            self._process.stop()
         while (code := self._process.poll()) is None:
             time.sleep(_LOOK)
+        if not _is_first():
+            return code
         if code in _STOPPED:
             time.sleep(_PATIENCE)  # Slurm gives way to another in two steps: the second one queues this job again
-        if _is_first():
-            write_note(note, code)
+        write_note(note, code)
         return code
 
     def checkpoint(self) -> Any:
@@ -67,7 +73,7 @@ class Task:
         return DelayedSubmission(Task(self.job, self.folder))
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        if _reaches_all():
+        if self._hears_itself:
             self._is_told = True  # a second signal would make it stop without saving
         self._tell()
 

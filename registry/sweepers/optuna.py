@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from pydantic import JsonValue, PositiveInt
 
 from hydrantic import (
     Choice,
-    Combination,
     Component,
     Hparam,
     InvalidField,
@@ -27,7 +26,6 @@ from hydrantic import (
     named,
     register_sweeper,
 )
-from hydrantic.sweeping.space import extremes
 from hydrantic.sweeping.sweeper import Outcome
 
 from .params import ParamsHparams
@@ -242,10 +240,6 @@ class OptunaStudy(Study):
                 study.tell(number, value, skip_if_finished=True)
             else:
                 study.tell(number, state=state.PRUNED if outcome == "pruned" else state.FAIL, skip_if_finished=True)
-
-    def extremes(self) -> Sequence[Combination]:
-        """Both ends of each range and every choice."""
-        return extremes(self.space)
 
     def close(self) -> None:
         """Let go of the storage."""

@@ -18,7 +18,7 @@ from .params import ParamsHparams
 class RandomHparams(ParamsHparams):
     """What is drawn, and how often."""
 
-    trials: PositiveInt = 20
+    n_trials: PositiveInt = 20
     """Number of jobs."""
     seed: int = 0
     """The same seed draws the same combinations."""
@@ -43,13 +43,13 @@ class RandomSearch(Sweeper):
 
     def combinations(self, written: Space, given: Space) -> Sequence[Combination]:
         """Every job's overrides; see `hydrantic.Sweeper`."""
-        space, trials = overlaid(written, given), self._hparams.trials
+        space, trials = overlaid(written, given), self._hparams.n_trials
         counts = [_count(key, each) for key, each in space.items()]
         if not space:
             raise InvalidField("params", "nothing is swept: write keys with values or ranges to draw from")
         known = [count for count in counts if count is not None]
         if len(known) == len(counts) and trials > math.prod(known):
-            raise InvalidField("trials", f"there are only {math.prod(known)} different combinations, not {trials}")
+            raise InvalidField("n_trials", f"there are only {math.prod(known)} different combinations, not {trials}")
         source = Random(self._hparams.seed)  # noqa: S311 -- nothing secret is drawn
         drawn: dict[Combination, None] = {}
         while len(drawn) < trials:

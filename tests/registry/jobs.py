@@ -54,8 +54,8 @@ SEARCH = (
 objective: {metric: validation/accuracy, mode: max}
 sweep:
   name: optuna
-  n_trials: 5
-  sampler: {name: random, seed: 1}
+  n_trials: 3
+  sampler: {name: random, seed: 6}
   pruner: {name: median, n_startup_trials: 1}
   params: {optimizer.lr: "choice(1e-2, 1e-9)"}
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydrantic.registry.launchers.child import read_note, write_note
+from hydrantic.registry.launchers.child import let_end, read_note, write_note
 from hydrantic.registry.launchers.joblib import Joblib, JoblibHparams
 from hydrantic.registry.launchers.local import Local, LocalHparams
 from hydrantic.registry.launchers.machine import Slots, cores, gpus, thread_variables
@@ -147,6 +147,16 @@ def test_no_job_outlives_a_sweep_that_is_killed(name: str, place: Path) -> None:
         assert not engine.adopt(lingering, str(ticket))
         assert record(lingering)["status"] == "interrupted"
     eventually(lambda: not is_alive(ticket))
+
+
+def test_a_job_of_another_sweep_that_has_got_the_number_since_is_left_alone(place: Path, warm: Engine) -> None:
+    lingering = job(place, 0, LINGER)
+    (ticket,) = warm.start([lingering])
+    begun(lingering)
+    let_end(ticket, place / "runs" / "a" / "sweep-2" / "0")
+    assert is_alive(int(ticket))
+    (lingering / "go").touch()
+    assert all_ended(warm, 1)["0"].code == 0
 
 
 # -- the warm process -------------------------------------------------------------------------------------------------

@@ -209,17 +209,6 @@ def test_steps_end_where_the_range_does(study: Any) -> None:
     assert {each["b"] for each in found} == {"1", "5", "9"}
 
 
-def test_the_extremes_of_a_study_are_those_of_its_space(study: Any) -> None:
-    found = study().extremes()
-    assert found[0] == ("optimizer.lr=1e-05", "model.depth=1", "model.dropout=0.0", "model.activation=relu")
-    assert {each for combination in found for each in combination} >= {
-        "optimizer.lr=0.1", "model.depth=3", "model.dropout=0.5", "model.activation={name: leaky_relu}",
-    }  # fmt: skip
-
-
-# -- what is told -----------------------------------------------------------------------------------------------------
-
-
 def test_a_study_is_told_how_its_trials_ended(study: Any) -> None:
     opened = study(n_trials=5)
     for outcome, value in (

@@ -14,8 +14,10 @@ from hydrantic.registry.launchers.ray import Ray, RayHparams
 from pydantic import ValidationError
 
 from hydrantic import Engine, UsageError
+from tests.projects import write
 from tests.registry.jobs import (
     LINGER,
+    SEARCH,
     all_ended,
     begun,
     does,
@@ -121,6 +123,18 @@ def test_nothing_is_left_when_an_engine_is_closed(place: Path) -> None:
         process = begun(lingering)["pid"]
     eventually(lambda: not is_alive(process))
     assert record(lingering)["status"] == "interrupted"
+
+
+@all_real
+def test_trials_of_a_study_tell_it_from_there_how_training_goes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydrantic.cli.main import main
+    from hydrantic.sweeping.ledger import read_ledger
+
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(place)
+    write(place / "blueprints" / "search.yaml", SEARCH)
+    assert main(["fit", "blueprints/search.yaml", "-m", "hydra/launcher=ray", "hydra.sweep.dir=here"]) == 0
+    assert {each.state for each in read_ledger(place / "here").jobs} == {"finished", "pruned"}
 
 
 @all_real

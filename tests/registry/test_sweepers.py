@@ -167,14 +167,14 @@ WIDE: Space = {
 
 
 def test_the_same_seed_draws_the_same_combinations() -> None:
-    drawn = combinations("random", WIDE, trials=12, seed=4)
-    assert drawn == combinations("random", WIDE, trials=12, seed=4)
-    assert drawn != combinations("random", WIDE, trials=12, seed=5)
-    assert drawn[:6] == combinations("random", WIDE, trials=6, seed=4)
+    drawn = combinations("random", WIDE, n_trials=12, seed=4)
+    assert drawn == combinations("random", WIDE, n_trials=12, seed=4)
+    assert drawn != combinations("random", WIDE, n_trials=12, seed=5)
+    assert drawn[:6] == combinations("random", WIDE, n_trials=6, seed=4)
 
 
 def test_what_is_drawn_lies_in_its_range() -> None:
-    rows = [dict(each.split("=") for each in row.split()) for row in combinations("random", WIDE, trials=300)]
+    rows = [dict(each.split("=") for each in row.split()) for row in combinations("random", WIDE, n_trials=300)]
     assert {row["depth"] for row in rows} == {"1", "2", "3", "4"}
     assert {row["dropout"] for row in rows} == {"0.0", "0.1", "0.2", "0.3", "0.4", "0.5"}
     assert {row["model"] for row in rows} == {"mlp", "cnn"}
@@ -185,14 +185,16 @@ def test_what_is_drawn_lies_in_its_range() -> None:
 
 
 def test_nothing_is_drawn_twice_until_everything_was() -> None:
-    drawn = combinations("random", {"a": Range(1, 30, integer=True, log=True), "b": Choice(("x", "y", "x"))}, trials=60)
+    drawn = combinations(
+        "random", {"a": Range(1, 30, integer=True, log=True), "b": Choice(("x", "y", "x"))}, n_trials=60
+    )
     assert len(set(drawn)) == 60
 
 
 def test_more_trials_than_there_are_combinations_are_refused() -> None:
     with pytest.raises(InvalidField, match="there are only 6 different combinations, not 7") as caught:
-        sweeper("random", trials=7).combinations(LR, SEEDS)
-    assert caught.value.field == "trials"
+        sweeper("random", n_trials=7).combinations(LR, SEEDS)
+    assert caught.value.field == "n_trials"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_what_cannot_be_drawn_is_refused(space: Space, message: str) -> None:
 @pytest.mark.parametrize("trials", [0, -1, "3", 1.5])
 def test_a_number_of_trials_is_a_positive_integer(trials: Any) -> None:
     with pytest.raises(ValueError, match="trials"):
-        sweeper("random", trials=trials)
+        sweeper("random", n_trials=trials)
 
 
 # -- in a blueprint ---------------------------------------------------------------------------------------------------

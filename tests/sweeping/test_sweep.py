@@ -47,8 +47,10 @@ def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command(*words), env=environment, stdout=pipe, stderr=pipe, text=True) as running:
-        yield running
-        running.kill()
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def the_sweep(place: Path) -> Path:
