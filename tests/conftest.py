@@ -15,7 +15,7 @@ from hydrantic.project import close_shelf
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The manifest of the tests lies in no user's cache; the workers of one session share it. Runs lie in the tests'."""
+    """The manifest of the tests lies in a cache that the workers of one session share, in no user's."""
     folder = tmp_path_factory.getbasetemp().parent / "hydrantic-cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYDRANTIC_CACHE", str(folder))
