@@ -67,11 +67,11 @@ if TYPE_CHECKING:
     from hydrantic.sweeping.engine import Ended as Ended
     from hydrantic.sweeping.engine import Engine as Engine
     from hydrantic.sweeping.engine import Launcher as Launcher
+    from hydrantic.sweeping.results import Job as Job
+    from hydrantic.sweeping.results import Sweep as Sweep
     from hydrantic.sweeping.space import Choice as Choice
     from hydrantic.sweeping.space import Range as Range
     from hydrantic.sweeping.space import Space as Space
-    from hydrantic.sweeping.sweep import Job as Job
-    from hydrantic.sweeping.sweep import Sweep as Sweep
     from hydrantic.sweeping.sweep import sweep as sweep
     from hydrantic.sweeping.sweeper import Combination as Combination
     from hydrantic.sweeping.sweeper import Proposal as Proposal
@@ -100,8 +100,9 @@ _HOMES = {
     "hydrantic.rules": ("Interval", "Split"),
     "hydrantic.run": ("Run", "fit"),
     "hydrantic.sweeping.engine": ("Ended", "Engine", "Launcher"),
+    "hydrantic.sweeping.results": ("Job", "Sweep"),
     "hydrantic.sweeping.space": ("Choice", "Range", "Space"),
-    "hydrantic.sweeping.sweep": ("Job", "Sweep", "sweep"),
+    "hydrantic.sweeping.sweep": ("sweep",),
     "hydrantic.sweeping.sweeper": ("Combination", "Proposal", "Study", "Sweeper"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

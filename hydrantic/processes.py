@@ -8,6 +8,7 @@ through their standard input, whose end also tells them that it is gone.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime
 import itertools
@@ -407,7 +408,8 @@ def parted_afterwards() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in VARIABLES}
     # Processes that were launched together stay together: they may train once more.
     excepthook = sys.excepthook
-    stays = launched() is not None or not dist.is_available() or dist.is_initialized()
+    are_launched = launched() is not None
+    stays = are_launched or not dist.is_available() or dist.is_initialized()
     try:
         yield
     finally:
@@ -418,3 +420,15 @@ def parted_afterwards() -> Iterator[None]:
         if not stays and dist.is_initialized():
             dist.destroy_process_group()
             sys.excepthook = excepthook  # torch has put one of its own in its place
+        elif are_launched:
+            # Left to the end of the interpreter, its threads could outlive what they use.
+            atexit.unregister(_leave_group)
+            atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    import torch.distributed as dist
+
+    _groups.clear()
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

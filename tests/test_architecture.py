@@ -49,8 +49,8 @@ LAYERS = (
     "checking", "build", "training", "run", "rank", "blocks",
     # many runs of one blueprint
     "sweeping.ledger", "sweeping.outcome", "sweeping.words", "sweeping.table", "sweeping.status", "sweeping.picture",
-    "sweeping.view", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep", "sweeping.job",
-    "sweeping.warm",
+    "sweeping.view", "sweeping.results", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep",
+    "sweeping.resumption", "sweeping.job", "sweeping.warm",
     # what a person asks before a run
     "explaining.origins", "showing", "explaining", "explaining.telling",
     "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing", "tracing.telling",
@@ -147,7 +147,7 @@ def test_modules_ask_the_package_itself_only_for_its_version() -> None:
         ("omegaconf", {"hydrantic.interpolation", "hydrantic.hparams", *COMPOSE}),
         ("wandb", set()),
         ("sklearn", set()),
-        ("polars", {"hydrantic.sweeping.table", "hydrantic.sweeping.sweep"}),
+        ("polars", {"hydrantic.sweeping.table", "hydrantic.sweeping.results"}),
     ],
 )
 def test_a_package_is_imported_only_where_it_belongs(package: str, modules: set[str]) -> None:

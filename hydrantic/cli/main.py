@@ -70,6 +70,7 @@ usage: hydrantic VERB ...
 
   hydrantic fit blueprints/mlp.yaml                                 the main job
   hydrantic fit blueprints/mlp.yaml optimizer.lr=3e-4 model=cnn     with other values
+  hydrantic fit blueprints/mlp.yaml -m optimizer.lr=1e-3,3e-4       a run for each of several values
   hydrantic VERB --help                                             more about a verb"""
 
 

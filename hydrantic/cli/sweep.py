@@ -214,7 +214,7 @@ def _retry(directory: Path, options: Namespace) -> int:
 
 
 def _gone_on(directory: Path, options: Namespace, *, retry: bool) -> int:
-    from hydrantic.sweeping.sweep import resume
+    from hydrantic.sweeping.resumption import resume
 
     done = resume(directory, project=options.project, retry=retry)
     print(done.summary())

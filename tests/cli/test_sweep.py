@@ -149,7 +149,7 @@ def test_going_on_is_left_to_the_sweep(
         asked.append((directory.absolute(), project, retry))
         return SimpleNamespace(exit_code=1, summary=lambda: "what came of it")
 
-    monkeypatch.setattr("hydrantic.sweeping.sweep.resume", resume)
+    monkeypatch.setattr("hydrantic.sweeping.resumption.resume", resume)
     assert printed(capsys, verb, "runs", "--project", ".", code=1) == "what came of it\n"
     assert asked == [(here, Path(), retry)]
 

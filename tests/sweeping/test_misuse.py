@@ -18,9 +18,10 @@ from hydrantic.sweeping.drafts import Draft, Order, drafted
 from hydrantic.sweeping.engine import Ended, Engine
 from hydrantic.sweeping.ledger import JobRecord, Ledger, read_ledger
 from hydrantic.sweeping.outcome import told_by_its_run
+from hydrantic.sweeping.resumption import resume
 from hydrantic.sweeping.running import Running
 from hydrantic.sweeping.space import Range
-from hydrantic.sweeping.sweep import resume, sweep
+from hydrantic.sweeping.sweep import sweep
 from hydrantic.sweeping.view import View
 from hydrantic.sweeping.words import command
 from tests.projects import DIGITS, write

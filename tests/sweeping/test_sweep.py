@@ -18,7 +18,9 @@ from hydrantic.cli.main import main
 from hydrantic.errors import BlueprintError, InvalidJobs, UsageError
 from hydrantic.rundir import RunRecord
 from hydrantic.sweeping.ledger import read_ledger
-from hydrantic.sweeping.sweep import Sweep, resume, sweep
+from hydrantic.sweeping.results import Sweep
+from hydrantic.sweeping.resumption import resume
+from hydrantic.sweeping.sweep import sweep
 from tests.projects import DIGITS, write
 
 ROOT = Path(__file__).parent.parent.parent
@@ -168,6 +170,13 @@ def test_a_sweep_that_cannot_be_is_refused(place: Path, overrides: tuple[str, ..
         swept(*overrides)
     assert message in str(caught.value)
     assert not (place / "runs").exists()
+
+
+def test_nothing_is_left_of_a_sweep_whose_launcher_cannot_be_used(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match="Slurm"):
+        swept("seed=1,2", "hydra/launcher=slurm")
+    assert not list(place.glob("runs/*"))
 
 
 def test_lists_of_unequal_length_are_refused_at_their_place(place: Path) -> None:
