@@ -221,7 +221,8 @@ def test_nothing_is_marked_in_a_shipped_blueprint(file: Path, server: LanguageSe
 
 def _in_the_readme() -> list[Any]:
     shown = re.findall(r"```yaml\n(# blueprints/(\S+)\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    sound = [(text, name) for text, name in shown if name not in {"mistaken.yaml", "autoencoder.yaml"}]
+    whole = [(text, name) for text, name in shown if "/" not in name]  # what lies in a folder is a piece of blueprints
+    sound = [(text, name) for text, name in whole if name not in {"mistaken.yaml", "autoencoder.yaml"}]
     return [pytest.param(text, id=name) for text, name in sound]
 
 
