@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ class Draft:
             )
         return directory
 
+    @cached_property
     def combinations(self) -> Sequence[Combination]:
-        """The overrides of every job, of a sweeper that does not learn.
+        """The overrides of every job, of a sweeper that does not learn; those that are drawn are drawn once.
 
         Raises:
             BlueprintError: the space cannot be gone through.
@@ -112,7 +114,7 @@ class Draft:
             BlueprintError: the space cannot be gone through.
             InvalidJobs: combinations have problems.
         """
-        jobs = self._planned(self.combinations(), view)
+        jobs = self._planned(self.combinations, view)
         _check_objectives(jobs, tests=self.order.test)
         return jobs
 

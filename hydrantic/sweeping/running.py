@@ -48,6 +48,8 @@ class JobFolders:
     test: bool
     subdir: str | None = None
     """Template of a job's folder; its number by default."""
+    at: time.struct_time = field(default_factory=time.localtime)
+    """When the sweep began, for the template."""
 
     def make(self, job: PlannedJob, report: Mapping[str, Any] | None = None) -> JobRecord:
         """Write the directory of a job.
@@ -71,7 +73,7 @@ class JobFolders:
         return JobRecord(job.number, directory, job.overrides, job.params, sha256=job.sha256)
 
     def _folder(self, job: PlannedJob) -> str:
-        folder = filled_in(self.subdir or "${hydra.job.num}", Place(job.name, job.number, job.overrides))
+        folder = filled_in(self.subdir or "${hydra.job.num}", Place(job.name, job.number, job.overrides, self.at))
         if leads_outside(folder) or folder in {"", "."}:
             raise UsageError(f"the folder of job {job.number}, '{folder}', does not lie in that of the sweep")
         return folder

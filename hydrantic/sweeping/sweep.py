@@ -61,7 +61,7 @@ def sweep(
     with interruptible(), ExitStack() as stack:
         view = stack.enter_context(View())
         # An engine that takes long to open does so while the jobs are planned.
-        count = None if draft.sweeper.learns else len(draft.combinations())
+        count = None if draft.sweeper.learns else len(draft.combinations)
         early = stack.enter_context(draft.launcher.open(directory, count)) if draft.launcher.warm else None
         begun = _begin(draft, directory, view, stack)
         engine = early or stack.enter_context(_opened(draft, directory, len(begun.jobs) or None))
