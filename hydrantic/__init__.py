@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hydrantic.errors import RegistrationError as RegistrationError
     from hydrantic.errors import UsageError as UsageError
     from hydrantic.facts import Facts as Facts
+    from hydrantic.fitting import fit as fit
     from hydrantic.hparams import AUTO as AUTO
     from hydrantic.hparams import Auto as Auto
     from hydrantic.hparams import Hparam as Hparam
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from hydrantic.rules import Interval as Interval
     from hydrantic.rules import Split as Split
     from hydrantic.run import Run as Run
-    from hydrantic.run import fit as fit
     from hydrantic.sweeping.engine import Ended as Ended
     from hydrantic.sweeping.engine import Engine as Engine
     from hydrantic.sweeping.engine import Launcher as Launcher
@@ -88,6 +88,7 @@ _HOMES = {
     "hydrantic.data": ("InMemoryData", "InMemoryDataHparams", "Samples"),
     "hydrantic.errors": ("BlueprintError", "HydranticError", "InvalidField", "RegistrationError", "UsageError"),
     "hydrantic.facts": ("Facts",),
+    "hydrantic.fitting": ("fit",),
     "hydrantic.hparams": ("AUTO", "Auto", "Hparam", "Hparams"),
     "hydrantic.model.hparams": ("ModelHparams",),
     "hydrantic.model.model": ("Model",),
@@ -98,7 +99,7 @@ _HOMES = {
         "register_sampler", "register_scheduler", "register_sweeper",
     ),
     "hydrantic.rules": ("Interval", "Split"),
-    "hydrantic.run": ("Run", "fit"),
+    "hydrantic.run": ("Run",),
     "hydrantic.sweeping.engine": ("Ended", "Engine", "Launcher"),
     "hydrantic.sweeping.results": ("Job", "Sweep"),
     "hydrantic.sweeping.space": ("Choice", "Range", "Space"),

@@ -18,8 +18,10 @@ from torch import nn
 
 from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
 from hydrantic.components import Component
+from hydrantic.contents import Contents, Described
 from hydrantic.errors import BlueprintError, HydranticError, InvalidField
 from hydrantic.facts import Facts
+from hydrantic.identity import identities
 from hydrantic.lean import NoProfiler, without_empty_hooks
 from hydrantic.metrics_csv import MetricsCsv
 from hydrantic.model.hparams import ModelHparams, OptimizerHparams, SchedulerHparams
@@ -69,8 +71,7 @@ def draft(plan: Plan) -> Draft:
     loaded = load(plan)
     plan = loaded.plan
     # The data may have drawn random numbers: the model's weights depend on the seed alone.
-    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
-    model = _model(plan)
+    model = build_model(plan)
     try_optimizer(plan, model.parameters())
     return Draft(plan, loaded.data, model, loaded.facts)
 
@@ -81,12 +82,22 @@ def load(plan: Plan) -> Loaded:
     Raises:
         BlueprintError: the data cannot be read, contradicts the blueprint, or refuses its fields.
     """
-    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
-    data = _built(plan, plan.data)
-    if hasattr(data, "seed"):
-        data.seed = plan.blueprint.seed
+    data = build_data(plan)
     facts = _facts(plan, data)
     return Loaded(plan.supplied_with(facts), data, facts)
+
+
+def build_data(plan: Plan) -> LightningDataModule:
+    """The data module of a plan; nothing is read yet.
+
+    Raises:
+        BlueprintError: it refuses its fields.
+    """
+    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
+    data: LightningDataModule = _built(plan, plan.data)
+    if hasattr(data, "seed"):
+        data.seed = plan.blueprint.seed
+    return data
 
 
 def count_processes(plan: Plan) -> int:
@@ -148,7 +159,12 @@ def assemble(
     shows_progress = arguments.pop("enable_progress_bar") is not False and place.leads
     summary = arguments.pop("enable_model_summary") is True
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
-    own = [*_own_callbacks(plan, directory), *([Progress()] if shows_progress else []), *callbacks]
+    own = [
+        *_own_callbacks(plan, directory),
+        Described(_contents(drafted)),
+        *([Progress()] if shows_progress else []),
+        *callbacks,
+    ]
     trainer = _trainer(
         plan,
         **arguments | {"profiler": arguments["profiler"] or NoProfiler()},
@@ -164,6 +180,11 @@ def assemble(
     # Last: a logger may start a service, which everything else should have let it do.
     trainer.loggers = loggers(plan, directory) if place.leads else [DummyLogger() for _ in plan.loggers or (None,)]
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
+
+
+def _contents(drafted: Draft) -> Contents:
+    plan, key = drafted.plan, type(drafted.data).__qualname__
+    return Contents(plan.resolved(), identities(plan), drafted.facts, data_key=key)
 
 
 def _processes(plan: Plan, place: Place) -> dict[str, Any]:
@@ -234,7 +255,13 @@ def _facts(plan: Plan, data: LightningDataModule) -> Facts:
     return facts
 
 
-def _model(plan: Plan) -> LightningModule:
+def build_model(plan: Plan) -> LightningModule:
+    """The model of a plan that the data's facts have completed, with its loss and metrics, and the weights of its seed.
+
+    Raises:
+        BlueprintError: a component refuses its fields.
+    """
+    seed_everything(plan.blueprint.seed, workers=True, verbose=False)
     model = unwired(plan)
     if isinstance(model, Model):
         model.wire(wired(plan, plan.loss), {stage: _metrics(plan) for stage in STAGES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from hydrantic.blueprint import written
 from hydrantic.components import plain_value
@@ -35,6 +35,9 @@ class _ConfigGroups:
 Blueprintlike: TypeAlias = str | Path | Mapping[str, Any]
 """A blueprint: its YAML file, or what was made in Python, a `Blueprint` or a mapping."""
 
+IN_PYTHON: Final = "Blueprint(...)"
+"""The place of what stands in no file."""
+
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 """`key=value` and the like, as on the command line; or values by key."""
 
@@ -58,13 +61,22 @@ def check(blueprint: Blueprintlike, overrides: Overrides = (), *, project: Proje
         return make_plan(document, project, problems)
 
 
-def prepare(blueprint: Blueprintlike, overrides: Overrides = (), *, project: Project | None = None) -> Plan:
-    """The plan of a blueprint whose components are imported, ready to be built; otherwise as `check`."""
+def prepare(
+    blueprint: Blueprintlike, overrides: Overrides = (), *, project: Project | None = None, label: str = IN_PYTHON
+) -> Plan:
+    """The plan of a blueprint whose components are imported, ready to be built; otherwise as `check`.
+
+    Arguments:
+        blueprint: see `check`, as for the rest.
+        overrides: see there.
+        project: see there.
+        label: the place of every value of a mapping.
+    """
     project = (project or Project.find()).open()
     texts = override_texts(overrides)
     with _pointing_beside(blueprint, project):
-        found = _composed_as_listed(blueprint, texts, project)
-        document, problems = found or _composed_for_real(blueprint, texts, project)
+        found = _composed_as_listed(blueprint, texts, project, label)
+        document, problems = found or _composed_for_real(blueprint, texts, project, label)
         import_lightning()
         return make_plan(document, project, problems)
 
@@ -98,7 +110,7 @@ def override_texts(overrides: Overrides) -> tuple[str, ...]:
 
 
 def _composed_as_listed(
-    blueprint: Blueprintlike, overrides: Sequence[str], project: Project
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project, label: str
 ) -> tuple[Document, Problems] | None:
     """A blueprint composed with what the manifest tells; None where only the components themselves can judge it.
 
@@ -109,7 +121,7 @@ def _composed_as_listed(
     if manifest is None:
         return None
     with reading(manifest):
-        document, problems = composed(blueprint, overrides, project)
+        document, problems = composed(blueprint, overrides, project, label)
         try:
             make_plan(document, project, problems)
         except BlueprintError as error:
@@ -137,20 +149,20 @@ def _words(node: Node) -> Iterator[Any]:
 
 
 def _composed_for_real(
-    blueprint: Blueprintlike, overrides: Sequence[str], project: Project
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project, label: str = IN_PYTHON
 ) -> tuple[Document, Problems]:
-    document, problems = composed(blueprint, overrides, project)
+    document, problems = composed(blueprint, overrides, project, label)
     if all(each.code != "unknown-name" for each in problems):
         return document, problems
     import_lightning()
     for kind in KINDS:
         with suppress(HydranticError):  # looking for what is not there imports all that make names when they are run
             registry(kind).get("")
-    return composed(blueprint, overrides, project)
+    return composed(blueprint, overrides, project, label)
 
 
 def composed(
-    blueprint: Blueprintlike, overrides: Sequence[str], project: Project | None = None
+    blueprint: Blueprintlike, overrides: Sequence[str], project: Project | None = None, label: str = IN_PYTHON
 ) -> tuple[Document, Problems]:
     """A blueprint composed with the registries' names as options, and the problems that this showed.
 
@@ -158,10 +170,10 @@ def composed(
         BlueprintError: there is nothing that could be looked at further.
     """
     problems = Problems()
-    return composer_of(blueprint, project).compose(overrides, problems), problems
+    return composer_of(blueprint, project, label).compose(overrides, problems), problems
 
 
-def composer_of(blueprint: Blueprintlike, project: Project | None = None) -> Composer:
+def composer_of(blueprint: Blueprintlike, project: Project | None = None, label: str = IN_PYTHON) -> Composer:
     """What composes a blueprint, once or many times, with the registries' names as options.
 
     Raises:
@@ -171,7 +183,7 @@ def composer_of(blueprint: Blueprintlike, project: Project | None = None) -> Com
         return Composer(Path(blueprint), _ConfigGroups())
     root = project.root if project is not None and project.root is not None else Path.cwd()
     folder = root / "blueprints" if (root / "blueprints").is_dir() else root
-    return Composer.of(plain_value(written(blueprint)), folder, "Blueprint(...)", _ConfigGroups())
+    return Composer.of(plain_value(written(blueprint)), folder, label, _ConfigGroups())
 
 
 @contextmanager

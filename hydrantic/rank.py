@@ -77,9 +77,9 @@ def _end_with(orders: BinaryIO) -> None:
 def _follow(order: Order, answers: int) -> None:
     from hydrantic.build import draft
     from hydrantic.checking import prepare
+    from hydrantic.fitting import follow
     from hydrantic.process import use_threads
     from hydrantic.project import Project
-    from hydrantic.run import follow
     from hydrantic.training import Terms
 
     place = launched()

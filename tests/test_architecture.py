@@ -39,14 +39,14 @@ LAYERS = (
     # components and their hyperparameters
     "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
-    "processes", "interrupts", "process", "rundir", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
+    "processes", "interrupts", "process", "rundir", "finding", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
     "resuming", "model.tally", "model.model", "data",
     # the straight line
     "blueprint", "secrets", "traits", "plan", "planning",
     # what is known of components without importing them
     "manifest.descriptions", "manifest.watching", "manifest.describing", "manifest", "manifest.renewal",
     # the straight line goes on
-    "checking", "build", "training", "run", "rank", "blocks",
+    "checking", "identity", "contents", "build", "training", "opening", "run", "fitting", "rank", "blocks",
     # many runs of one blueprint
     "sweeping.ledger", "sweeping.outcome", "sweeping.words", "sweeping.table", "sweeping.status", "sweeping.picture",
     "sweeping.view", "sweeping.results", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep",

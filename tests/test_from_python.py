@@ -20,7 +20,7 @@ import hydrantic
 from hydrantic import Blueprint, BlueprintError, Sweep, UsageError
 from hydrantic.blocks import data, losses, metrics, models, optimizers
 from hydrantic.model.hparams import CheckpointHparams
-from hydrantic.run import load_model
+from hydrantic.opening import open_run
 from tests.projects import DIGITS, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -173,7 +173,7 @@ def test_a_sweep_may_run_in_a_thread() -> None:
 def test_a_run_that_kept_no_weights_gives_no_model() -> None:
     run = hydrantic.fit(digits(checkpoint=None))
     with pytest.raises(UsageError, match="kept no weights"):
-        load_model(run.path)
+        open_run(run.path)
 
 
 def test_a_run_may_be_kept_where_a_person_says(place: Path) -> None:

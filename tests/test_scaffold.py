@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from hydrantic.errors import UsageError
-from hydrantic.run import Run, fit
+from hydrantic.fitting import fit
+from hydrantic.run import Run
 from hydrantic.scaffold import blueprint_stem, scaffolded
 from hydrantic.scaffold.blueprints import batch_size, epochs, path_from, steps
 from hydrantic.scaffold.files import written

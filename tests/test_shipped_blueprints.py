@@ -20,7 +20,7 @@ from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams
 from hydrantic.plan import Plan
 from hydrantic.project import Project
 from hydrantic.registries import registry
-from hydrantic.run import fit
+from hydrantic.fitting import fit
 from tests.projects import write
 
 pytestmark = pytest.mark.usefixtures("scratch")

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hydrantic.cli.multirun import fit_all
 
         return fit_all(blueprint, overrides, options)
-    from hydrantic.run import fit
+    from hydrantic.fitting import fit
 
     fit(blueprint, overrides, project=options.project, runs=options.runs, test=not options.no_test)
     return 0

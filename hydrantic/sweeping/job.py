@@ -128,7 +128,7 @@ def _train(order: _Order) -> None:
 
 def _lead(order: _Order) -> None:
     from hydrantic.checking import prepare_checked
-    from hydrantic.run import NotBegun, execute, gathered
+    from hydrantic.fitting import NotBegun, execute, gathered
 
     log = order.directory.log_file
     with recording(log):
@@ -156,7 +156,7 @@ def _terms(order: _Order, plan: Plan) -> Terms:
 
 def _follow(order: _Order) -> None:
     from hydrantic.checking import prepare_checked
-    from hydrantic.run import follow, gathered
+    from hydrantic.fitting import follow, gathered
 
     plan = prepare_checked(order.directory.blueprint_file, order.project)
     from hydrantic.build import draft

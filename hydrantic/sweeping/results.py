@@ -62,9 +62,9 @@ class Job:
         Raises:
             UsageError: the job kept no weights.
         """
-        from hydrantic.run import load_model
+        from hydrantic.opening import open_run
 
-        return load_model(self.path)
+        return open_run(self.path).model
 
     def __repr__(self) -> str:
         return f"<job {self.number}: {' '.join(self.overrides)}, {self.state}>"

@@ -37,7 +37,7 @@ from hydrantic.sweeping.engine import ERRORS, JOB
 GRACE: Final = 30.0
 """Seconds that jobs have for saving their state when nobody is left to wait for them."""
 
-_NEEDED: Final = ("hydrantic.run", "hydrantic.build", "hydrantic.checkpoints", "hydrantic.resuming", JOB)
+_NEEDED: Final = ("hydrantic.fitting", "hydrantic.build", "hydrantic.checkpoints", "hydrantic.resuming", JOB)
 _PARENT_DEATH: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 

@@ -118,7 +118,7 @@ def test_the_best_blueprint_can_be_fitted(place: Path, capsys: pytest.CaptureFix
 
 
 def test_a_repeated_fit_of_a_jobs_blueprint_gives_the_same_numbers(place: Path) -> None:
-    from hydrantic.run import fit
+    from hydrantic.fitting import fit
 
     (job,) = swept("seed=choice(3)")
     again = fit(job.path / "blueprint.yaml")

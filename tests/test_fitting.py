@@ -20,7 +20,8 @@ import hydrantic
 from hydrantic.cli.main import main
 from hydrantic.errors import BlueprintError, RunFailed, UsageError
 from hydrantic.metrics_csv import read_metrics
-from hydrantic.run import Run, fit
+from hydrantic.fitting import fit
+from hydrantic.run import Run
 from tests.projects import DIGITS, project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
