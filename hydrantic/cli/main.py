@@ -55,13 +55,13 @@ def _run(words: Sequence[str]) -> int:
 
         print(f"hydrantic: there is no '{verb}'{did_you_mean(verb, VERBS)} (hydrantic --help)", file=sys.stderr)
         return WRONG
-    done: int = import_module(f"hydrantic.cli.{verb}").main(words[1:])
+    done: int = import_module(f"hydrantic.cli.{verb.replace('-', '_')}").main(words[1:])
     return done
 
 
 def usage() -> str:
     """What `hydrantic --help` prints."""
-    verbs = "\n".join(f"  {verb:11} {meaning}" for verb, meaning in VERBS.items())
+    verbs = "\n".join(f"  {verb:15} {meaning}" for verb, meaning in VERBS.items())
     return f"""hydrantic trains PyTorch models from one YAML file, the blueprint.
 
 usage: hydrantic VERB ...
