@@ -30,7 +30,7 @@ SHELF = """
             if not witness.exists():
                 process = {"pid": os.getpid(), "session": os.getsid(0), "argv": sys.argv, "cwd": os.getcwd()}
                 seen = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": torch.get_num_threads()}
-                part = witness.with_suffix(".part")
+                part = witness.with_suffix(f".{os.getpid()}")  # another process may be about to write it too
                 part.write_text(json.dumps({**process, **seen, "drawn": self.drawn}))
                 part.rename(witness)
             if self.does == "raise":
