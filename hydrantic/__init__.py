@@ -6,6 +6,7 @@
     run.metrics["test/accuracy"]
     sweep = hydrantic.sweep("blueprints/mlp.yaml", {"optimizer.lr": [1e-3, 3e-3], "seed": [1, 2, 3]})
     sweep.table()
+    hydrantic.load("runs/mlp").predict({"data.path": "new.csv"})
 
 Nothing heavy is imported before it is used: `import hydrantic` loads neither torch nor lightning nor hydra.
 """
@@ -38,14 +39,24 @@ if TYPE_CHECKING:
     from hydrantic.errors import InvalidField as InvalidField
     from hydrantic.errors import RegistrationError as RegistrationError
     from hydrantic.errors import UsageError as UsageError
+    from hydrantic.exporting import export as export
     from hydrantic.facts import Facts as Facts
+    from hydrantic.finders.batch_sizes import BatchSizes as BatchSizes
+    from hydrantic.finders.batch_sizes import batch_size_find as batch_size_find
+    from hydrantic.finders.profiling import Profile as Profile
+    from hydrantic.finders.profiling import profile as profile
+    from hydrantic.finders.rates import RateTest as RateTest
+    from hydrantic.finders.rates import lr_find as lr_find
     from hydrantic.fitting import fit as fit
+    from hydrantic.fitting import resume as resume
     from hydrantic.hparams import AUTO as AUTO
     from hydrantic.hparams import Auto as Auto
     from hydrantic.hparams import Hparam as Hparam
     from hydrantic.hparams import Hparams as Hparams
     from hydrantic.model.hparams import ModelHparams as ModelHparams
     from hydrantic.model.model import Model as Model
+    from hydrantic.packing import Parcel as Parcel
+    from hydrantic.packing import pack as pack
     from hydrantic.paths import InputPath as InputPath
     from hydrantic.paths import OutputPath as OutputPath
     from hydrantic.registries import register_callback as register_callback
@@ -61,9 +72,13 @@ if TYPE_CHECKING:
     from hydrantic.registries import register_sampler as register_sampler
     from hydrantic.registries import register_scheduler as register_scheduler
     from hydrantic.registries import register_sweeper as register_sweeper
+    from hydrantic.rerunning import Rerun as Rerun
+    from hydrantic.rerunning import rerun as rerun
+    from hydrantic.reporting import report as report
     from hydrantic.rules import Interval as Interval
     from hydrantic.rules import Split as Split
     from hydrantic.run import Run as Run
+    from hydrantic.run import load as load
     from hydrantic.sweeping.engine import Ended as Ended
     from hydrantic.sweeping.engine import Engine as Engine
     from hydrantic.sweeping.engine import Launcher as Launcher
@@ -87,19 +102,26 @@ _HOMES = {
     ),
     "hydrantic.data": ("InMemoryData", "InMemoryDataHparams", "Samples"),
     "hydrantic.errors": ("BlueprintError", "HydranticError", "InvalidField", "RegistrationError", "UsageError"),
+    "hydrantic.exporting": ("export",),
     "hydrantic.facts": ("Facts",),
-    "hydrantic.fitting": ("fit",),
+    "hydrantic.finders.batch_sizes": ("BatchSizes", "batch_size_find"),
+    "hydrantic.finders.profiling": ("Profile", "profile"),
+    "hydrantic.finders.rates": ("RateTest", "lr_find"),
+    "hydrantic.fitting": ("fit", "resume"),
     "hydrantic.hparams": ("AUTO", "Auto", "Hparam", "Hparams"),
     "hydrantic.model.hparams": ("ModelHparams",),
     "hydrantic.model.model": ("Model",),
+    "hydrantic.packing": ("Parcel", "pack"),
     "hydrantic.paths": ("InputPath", "OutputPath"),
     "hydrantic.registries": (
         "register_callback", "register_data", "register_launcher", "register_layer", "register_logger",
         "register_loss", "register_metric", "register_model", "register_optimizer", "register_pruner",
         "register_sampler", "register_scheduler", "register_sweeper",
     ),
+    "hydrantic.rerunning": ("Rerun", "rerun"),
+    "hydrantic.reporting": ("report",),
     "hydrantic.rules": ("Interval", "Split"),
-    "hydrantic.run": ("Run",),
+    "hydrantic.run": ("Run", "load"),
     "hydrantic.sweeping.engine": ("Ended", "Engine", "Launcher"),
     "hydrantic.sweeping.results": ("Job", "Sweep"),
     "hydrantic.sweeping.space": ("Choice", "Range", "Space"),

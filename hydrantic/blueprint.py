@@ -83,6 +83,61 @@ class HydraSettings(Hparams):
     """Further folders whose files are options of groups."""
 
 
+PackedText = Annotated[str, StringConstraints(max_length=500)]
+"""A short text in what was packed."""
+PackedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+"""The name of a distribution."""
+PackedVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+!-]+$", max_length=100)]
+"""The version of a distribution."""
+
+
+class PackedComponent(Hparams):
+    """What a component was when the blueprint was packed."""
+
+    distribution: PackedName | None = None
+    """The distribution that it came from; null for one of the sender's own."""
+    version: PackedVersion | None = None
+    """The version of that."""
+    file: PackedText | None = None
+    """The file in the sender's project that one of their own was defined in."""
+    source_hash: PackedText | None = None
+    """The sha256 of the file that defined it."""
+    schema_hash: PackedText | None = None
+    """A digest of its fields."""
+    fields: dict[str, PackedText] = Hparam(default_factory=dict)
+    """Its fields: type and default, in words."""
+
+
+class PackedRun(Hparams):
+    """The run that was packed, as a record of what came of it."""
+
+    id: PackedText
+    """The name of its directory."""
+    status: PackedText
+    """How it ended."""
+    metrics: dict[str, JsonValue] = Hparam(default_factory=dict)
+    """The last value of every logged name."""
+    best_metrics: dict[str, JsonValue] = Hparam(default_factory=dict)
+    """The metrics of the best validation."""
+
+
+class Packed(Hparams):
+    """What `hydrantic pack` wrote beside a blueprint, for `hydrantic check` to compare with what there is here."""
+
+    format: int = Hparam(ge=1, le=1)
+    """The version of this section's form."""
+    when: PackedText = ""
+    """When it was packed."""
+    versions: dict[PackedName, PackedVersion] = Hparam(default_factory=dict)
+    """The versions that it ran with, or would have: of Python and of what its numbers depend on."""
+    data: PackedText | None = None
+    """The fingerprint of the data."""
+    run: PackedRun | None = None
+    """The run that was packed, if it was one."""
+    components: dict[PackedText, PackedComponent] = Hparam(default_factory=dict)
+    """Every component, such as `model/mlp`, nested ones too."""
+
+
 class Blueprint(Hparams):
     """One run, described completely: what is trained, on what, and how."""
 
@@ -126,6 +181,8 @@ class Blueprint(Hparams):
     """Which values the jobs of a sweep have (`fit -m`), and what chooses them; a single run leaves it alone."""
     hydra: HydraSettings | None = None
     """Folders, launcher and sweeper, as Hydra calls them."""
+    packed: Packed | None = None
+    """What `hydrantic pack` noted of the sender's components, versions and results; it has no effect on a run."""
 
 
 def written(blueprint: Mapping[str, Any]) -> dict[str, Any]:

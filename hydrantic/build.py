@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
@@ -20,6 +20,7 @@ from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
 from hydrantic.components import Component
 from hydrantic.contents import Contents, Described
 from hydrantic.errors import BlueprintError, HydranticError, InvalidField
+from hydrantic.exact import Exact
 from hydrantic.facts import Facts
 from hydrantic.identity import identities
 from hydrantic.lean import NoProfiler, without_empty_hooks
@@ -83,7 +84,7 @@ def load(plan: Plan) -> Loaded:
         BlueprintError: the data cannot be read, contradicts the blueprint, or refuses its fields.
     """
     data = build_data(plan)
-    facts = _facts(plan, data)
+    facts = facts_of(plan, data)
     return Loaded(plan.supplied_with(facts), data, facts)
 
 
@@ -172,14 +173,64 @@ def assemble(
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
         # Which processes there are is hydrantic's own matter, also where Slurm or torchrun has started this one.
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+        plugins=[AtomicCheckpointIO(stops=_stops(plan)), LightningEnvironment()],
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in (*chosen, *own)),
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,
     )
+    Exact.into(trainer)
     # Last: a logger may start a service, which everything else should have let it do.
     trainer.loggers = loggers(plan, directory) if place.leads else [DummyLogger() for _ in plan.loggers or (None,)]
     return Assembly(plan, drafted.data, without_empty_hooks(drafted.model), trainer)
+
+
+def evaluator(
+    plan: Plan, directory: RunDirectory, callbacks: tuple[Callback, ...] = (), place: Place | None = None
+) -> Trainer:
+    """The trainer that evaluates a model, or asks it for predictions: that of the plan, which keeps nothing.
+
+    Arguments:
+        plan: what the model is of.
+        directory: where callbacks of the plan may write.
+        callbacks: further callbacks.
+        place: which of the processes that evaluate together this one is; alone by default.
+
+    Raises:
+        BlueprintError: a callback or the trainer refuses its fields.
+    """
+    place = place or Place()
+    arguments = dict(plan.trainer.items()) | _processes(plan, place)
+    if place.world == 1:
+        arguments |= {"devices": _one_of(arguments["devices"]), "num_nodes": 1, "strategy": "auto"}
+    shows_progress = arguments.pop("enable_progress_bar") is not False and place.leads
+    chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
+    taking_part = [each for each in chosen if not isinstance(each, _OF_TRAINING)]
+    quiet = {"fast_dev_run": False, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer = _trainer(
+        plan,
+        **arguments | quiet | {"profiler": NoProfiler()},
+        logger=False,
+        callbacks=[*taking_part, *([Progress()] if shows_progress else []), *callbacks],
+        default_root_dir=directory.path,
+        plugins=[LightningEnvironment()],
+        enable_progress_bar=shows_progress,
+    )
+    trainer.loggers = [DummyLogger()]  # what a model logs by hand goes nowhere
+    return trainer
+
+
+_OF_TRAINING = (Checkpoint, EarlyStopping, ProgressBar)
+"""Callbacks that have no part in an evaluation, or whose part hydrantic's own takes."""
+
+
+def _one_of(devices: Any) -> Any:
+    """The first of several devices."""
+    return devices[:1] if isinstance(devices, list) and devices else 1
+
+
+def _stops(plan: Plan) -> bool:
+    """Whether a run ends where a checkpoint cannot be written."""
+    return plan.blueprint.checkpoint is None or plan.blueprint.checkpoint.on_error == "stop"
 
 
 def _contents(drafted: Draft) -> Contents:
@@ -217,10 +268,18 @@ def _meant(plan: Plan, message: str) -> tuple[str, ...]:
 def _own_callbacks(plan: Plan, directory: RunDirectory) -> list[Callback]:
     own: list[Callback] = []
     if plan.blueprint.early_stopping is not None:
-        own.append(EarlyStopping(**plan.blueprint.early_stopping))
+        own.append(RunEarlyStopping(**plan.blueprint.early_stopping))
     if (checkpoint := plan.blueprint.checkpoint) is not None:
         own.append(checkpoint_callback(checkpoint, directory.path / checkpoint.dirpath))
     return own
+
+
+class RunEarlyStopping(EarlyStopping):
+    """Lightning's EarlyStopping; a run that goes on may be more patient than it was."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what has been seen, not the patience."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
 
 
 def try_optimizer(plan: Plan, parameters: Iterable[nn.Parameter]) -> None:
@@ -244,7 +303,12 @@ def loggers(plan: Plan, directory: RunDirectory) -> list[Logger]:
     return built
 
 
-def _facts(plan: Plan, data: LightningDataModule) -> Facts:
+def facts_of(plan: Plan, data: LightningDataModule) -> Facts:
+    """What a plan's data states; none where it states nothing.
+
+    Raises:
+        BlueprintError: the data cannot be read, or refuses its fields.
+    """
     state = getattr(data, "facts", None)
     if state is None:
         return Facts()

@@ -639,7 +639,7 @@ def _placed_path(rule: PathRule, node: Node, path: KeyPath, problems: Problems) 
         file = (written_in / Path(node.value).expanduser()).absolute()
     except RuntimeError:  # refused where the field is validated
         return node.value
-    if not os.path.exists(file):  # noqa: PTH110 -- Path.exists raises where a name is too long
+    if not node.source.in_checkpoint and not os.path.exists(file):  # noqa: PTH110 -- Path.exists raises where a name is too long
         problems.add("no-such-file", node.source, path, value=node.value, file=str(file))
     return file
 

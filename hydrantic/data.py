@@ -48,6 +48,8 @@ class Samples:
     """Names of the predicted values."""
     ids: tuple[str, ...] | None = None
     """A name for each sample, to tell predictions apart."""
+    rows: Tensor | None = None
+    """Which row of its source each sample is, counted from 0; its position by default."""
     parts: tuple[Tensor, Tensor, Tensor] | None = None
     """Indices of the training, validation and test samples where the source has split them itself."""
     scalable: Tensor | None = None
@@ -169,11 +171,15 @@ class Preprocessing:
 
         Raises:
             InvalidField: values are missing, but the training data has no means to replace them.
+            ValueError: the inputs are of another shape than those of the training data.
         """
         if self.means is None:
             if has_missing(inputs):
                 raise InvalidField("missing", "values are missing, and the training data had none missing")
             return inputs
+        if self.means.shape != inputs.shape[1:]:
+            expected = f"{tuple(self.means.shape)}, those of the training data"
+            raise ValueError(f"inputs have the shape {tuple(inputs.shape[1:])}, not {expected}")
         filled = torch.where(inputs.isnan(), self.means.to(inputs.dtype), inputs)
         if self.stds is None:
             return filled
@@ -265,6 +271,11 @@ class InMemoryData(LightningDataModule, Generic[H]):
         """Indices into `samples` of the training, validation and test part."""
         return self._ready().indices
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to inputs before a model sees them; reads the data where no checkpoint has told it."""
+        return self._fitted or self._ready().preprocessing
+
     def train_dataloader(self) -> BatchLoader:
         """Batches `(inputs, targets)` of the training part, in a new order in each epoch."""
         inputs, targets = self._ready().parts[0]
@@ -313,7 +324,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over the preprocessing that another run fitted; what is loaded already is prepared anew.
 
-        Data that is not what that run was trained on, by its fingerprint, is not split: all of it is test data.
+        Data that is not what that run was trained on, by its fingerprint, is not split: none of it is for training, and
+        all of it is for validation and for the test.
         """
         if self._prepared is not None and self.state_dict() == state_dict:
             return
@@ -351,8 +363,8 @@ class InMemoryData(LightningDataModule, Generic[H]):
 
     def _split(self, raw: Samples, fingerprint: str) -> tuple[Tensor, ...]:
         if self._trained_on not in {None, fingerprint}:
-            nothing = torch.empty(0, dtype=torch.int64)
-            return nothing, nothing, torch.arange(len(raw))
+            everything = torch.arange(len(raw))
+            return everything[:0], everything, everything
         hparams = self.thparams
         stratified = hparams.stratify and raw.task in {"multiclass", "binary"}
         sizes = part_sizes(hparams.split, len(raw))

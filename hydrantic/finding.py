@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,8 @@ from hydrantic.rundir import RunRecord
 from hydrantic.source import display
 
 RECORD: Final = "run.json"
+_LEDGER: Final = "ledger.jsonl"
+_FOLDER: Final = "checkpoints"
 _ABOVE: Final = 3
 """How many folders above a checkpoint the directory of its run may be."""
 
@@ -25,11 +28,18 @@ class Found:
     """The run's directory; None for a checkpoint alone."""
     named: Path | None = None
     """The checkpoint that was named; None leaves it to the run's record."""
+    latest_in: Path | None = None
+    """The folder of runs that was named, of which this is the latest."""
 
     @property
     def label(self) -> str:
         """What a person calls it."""
         return display(self.named or self.directory or Path())
+
+    @property
+    def note(self) -> str | None:
+        """Which run was taken, where a person left that open."""
+        return None if self.latest_in is None else f"the latest run in {display(self.latest_in)}: {self.label}"
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
@@ -43,13 +53,27 @@ class Found:
         return RunRecord.read(self.directory / RECORD).fields
 
     @property
+    def recorded(self) -> Mapping[str, Any]:
+        """The same, as far as it can be read; nothing of a run without a sound record."""
+        try:
+            return self.record
+        except UsageError:
+            return {}
+
+    @property
     def best(self) -> Path:
         """The checkpoint that was named, else the run's best one.
 
         Raises:
-            UsageError: the run kept no weights.
+            UsageError: the run kept no weights, or its record cannot be read.
         """
-        return self._kept(str(self.record.get("best_checkpoint") or "")) if self.named is None else self.named
+        if self.named is not None:
+            return self.named
+        try:
+            said = str(self.record.get("best_checkpoint") or "")
+        except UsageError as error:
+            raise UsageError(f"{error}{self._hint()}") from error
+        return self._kept(said)
 
     @property
     def last(self) -> Path:
@@ -58,45 +82,86 @@ class Found:
         Raises:
             UsageError: the run kept none.
         """
-        return self._kept("checkpoints/last.ckpt") if self.named is None else self.named
+        return self._kept(f"{_FOLDER}/last.ckpt") if self.named is None else self.named
 
     def _kept(self, name: str) -> Path:
         assert self.directory is not None  # else a checkpoint was named
         folder = self.directory.resolve()
         file = self.directory / name
-        if not name or not file.is_file() or not file.resolve().is_relative_to(folder):
-            raise UsageError(f"the run in {self.label} kept no weights")
-        return file
+        if name and file.is_file() and file.resolve().is_relative_to(folder):
+            return file
+        status = self.recorded.get("status")
+        state = f", which is recorded as {status}," if status not in {None, "finished"} else ""
+        gone = f": {name} is not there any more" if name and status == "finished" else ""
+        raise UsageError(f"the run in {self.label}{state} kept no weights{gone}{self._hint()}")
+
+    def _hint(self) -> str:
+        assert self.directory is not None  # else a checkpoint was named
+        there = checkpoints_in(self.directory)
+        return f"; name a checkpoint instead: {display(there[-1])}" if there else ""
 
 
 def find_run(named: str | Path) -> Found:
     """The run or checkpoint that a person names.
 
     Arguments:
-        named: a run's directory, a checkpoint file, or a folder of runs, which means the latest of them.
+        named: a run's directory, its `run.json`, a checkpoint file, or a folder of runs, which means the latest of
+            them. Jobs of sweeps are runs, but a folder of runs does not mean one of them.
 
     Raises:
         UsageError: it is none of these.
     """
     path = Path(named)
     if path.is_file():
-        if path.name == RECORD:
-            return Found(path.parent)
-        return Found(_around(path), path)
+        return Found(path.parent) if path.name == RECORD else Found(_around(path), path)
     if not path.is_dir():
         raise UsageError(f"there is no run {display(path)}")
     if (path / RECORD).is_file():
         return Found(path)
+    if (path / _LEDGER).is_file():
+        raise UsageError(_of_sweep(path))
     runs = runs_below(path)
     if not runs:
-        hint = "; name a checkpoint in it" if any(path.glob("checkpoints/*.ckpt")) else ""
-        raise UsageError(f"{display(path)} is not the directory of a run: it has no {RECORD}{hint}")
-    return Found(max(runs, key=lambda each: (each.name, each)))
+        raise UsageError(_why_none(path))
+    return Found(max(runs, key=_began), latest_in=path)
 
 
 def runs_below(folder: Path) -> list[Path]:
     """The directories of the runs in a folder of runs: `<name>/<run>`, or `<run>` itself; jobs of sweeps are not."""
-    return [record.parent for depth in ("*", "*/*") for record in folder.glob(f"{depth}/{RECORD}")]
+    records = (record for depth in ("*", "*/*") for record in folder.glob(f"{depth}/{RECORD}"))
+    return [record.parent for record in records if not (record.parent.parent / _LEDGER).is_file()]
+
+
+def checkpoints_in(directory: Path) -> list[Path]:
+    """The checkpoints in the directory of a run, the latest one last."""
+    return sorted(
+        directory.glob(f"{_FOLDER}/*.ckpt"), key=lambda file: (file.stat().st_mtime_ns, file.name == "last.ckpt")
+    )
+
+
+def _began(run: Path) -> tuple[str, str, Path]:
+    """By what runs are ordered: when they began, as far as that can be told."""
+    try:
+        said = json.loads((run / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        said = None
+    return str(said.get("started") or "") if isinstance(said, dict) else "", run.name, run
+
+
+def _of_sweep(folder: Path) -> str:
+    jobs = sorted(record.parent for record in folder.glob(f"*/{RECORD}"))
+    example = f", such as {display(jobs[0])} (`hydrantic sweep {display(folder)}` lists them)" if jobs else ""
+    return f"{display(folder)} is a sweep of many runs; name one of its jobs{example}"
+
+
+def _why_none(folder: Path) -> str:
+    why = f"{display(folder)} is not the directory of a run: it has no {RECORD}"
+    if there := checkpoints_in(folder):
+        return f"{why}; name a checkpoint instead: {display(there[-1])}"
+    ledgers = sorted(ledger.parent for depth in ("*", "*/*") for ledger in folder.glob(f"{depth}/{_LEDGER}"))
+    if ledgers:
+        return _of_sweep(ledgers[-1])
+    return f"{why}, and no folder in it has one"
 
 
 def _around(checkpoint: Path) -> Path | None:

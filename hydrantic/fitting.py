@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hydrantic.checking import Blueprintlike, Overrides, prepare
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, Pruned, RunFailed, UsageError
+from hydrantic.finding import find_run
 from hydrantic.folders import Place, filled_in
 from hydrantic.plan import Plan
 from hydrantic.processes import launched
 from hydrantic.project import Project
+from hydrantic.requeueing import has_been_requeued, requeue, run_of_this_job, slurm_job
 from hydrantic.run import Run
 from hydrantic.rundir import (
     RunDirectory,
     RunRecord,
     Status,
+    folder_name,
     recording,
     refuse_taken,
     runs_root,
+    source_hashes,
     swap_contents,
 )
 from hydrantic.secrets import hide
@@ -74,29 +79,97 @@ def fit(
         Interrupted: SIGINT or SIGTERM arrived; the state was saved.
     """
     with silent_if_following():
-        if directory is not None:
+        if directory is not None and not has_been_requeued():
             refuse_taken(Path(directory))
         home = Project.find(explicit=None if project is None else Path(project))
         plan = prepare(blueprint, overrides, project=home)
         root = runs_root(None if runs is None else Path(runs), home.root)
-        return _fit(plan, home, root, _said_directory(plan, root) if directory is None else Path(directory), test=test)
+        said = _said_directory(plan, root) if directory is None else Path(directory)
+        if has_been_requeued():
+            before = run_of_this_job(_own_folders(plan, root, said), plan.resolved())
+            if before is not None:
+                return _resumed(before, (), home)
+        if said is not None:
+            refuse_taken(said)
+        return _fit(plan, home, root, said, test=test)
+
+
+def resume(run: str | Path, overrides: Overrides = (), *, project: str | Path | None = None) -> Run:
+    """Go on with a run that was interrupted, killed, failed, or is to be trained for longer, in its own directory.
+
+    It goes on from its last checkpoint, bit for bit as if it had never stopped, or starts anew where there is none.
+    Only what `hydrantic.continuity` lists may be changed.
+
+    Arguments:
+        run: the run's directory, or a folder of runs, which means the latest of them.
+        overrides: values that differ from the run's, such as `trainer.max_epochs=40`.
+        project: the folder whose `registry/` may be used; by default the project that holds the working directory.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        BlueprintError: an override has problems, or components have become others.
+        UsageError: there is no such run, it is still running or finished, or something differs with which it would
+            become another run.
+        RunFailed: training raised an error; the run directory records it.
+        Interrupted: a signal arrived; the state was saved.
+    """
+    with silent_if_following():
+        found = find_run(run)
+        if found.directory is None or (found.named is not None and found.named.name != "last.ckpt"):
+            raise UsageError(f"{found.label} is a checkpoint; name the directory of its run to go on with it")
+        home = Project.find(explicit=None if project is None else Path(project))
+        if found.note is not None:
+            print(found.note, file=sys.stderr)
+        return _resumed(found.directory, overrides, home)
+
+
+def _resumed(path: Path, overrides: Overrides, home: Project) -> Run:
+    earlier = RunRecord.read(path / "run.json").fields
+    directory = RunDirectory.again(path, earlier)
+    plan = prepare(directory.blueprint_file, overrides, project=home)
+    from hydrantic.build import draft
+    from hydrantic.continuation import Continuation, refuse_alive
+    from hydrantic.continuity import forgets_stop
+    from hydrantic.process import settings_as_they_were, use_threads
+    from hydrantic.resuming import attempt_after
+    from hydrantic.training import Terms
+
+    refuse_alive(directory, earlier)
+    again = Continuation.of(directory, earlier, plan)
+    terms = Terms(test=earlier.get("test") is not False, noted=again.noted)
+    with settings_as_they_were():
+        if isinstance(earlier.get("threads"), int) and "OMP_NUM_THREADS" not in os.environ:
+            use_threads(earlier["threads"])
+        with gathered(plan) as team:
+            drafted = draft(plan)
+            again.refuse_other(drafted, team)
+            if not team.place.leads:
+                return follow(drafted, terms, team)
+            with directory.held():
+                attempt = attempt_after(directory, earlier, again.folder, again.found, again.notes)
+                attempt = replace(attempt, forgets_stop=forgets_stop(again.changes))
+                try:
+                    return execute(drafted, directory, home, replace(terms, attempt=attempt), team)
+                except NotBegun as error:
+                    raise error.reason from error.reason.__cause__
+
+
+def _own_folders(plan: Plan, root: Path, said: Path | None) -> list[Path]:
+    """Where a run of a plan may lie."""
+    return sorted((root.absolute() / folder_name(plan.name)).glob("*")) if said is None else [said.absolute()]
 
 
 def _said_directory(plan: Plan, root: Path) -> Path | None:
-    """The directory that `hydra.run.dir` names: below all runs, or wherever the command line says.
-
-    Raises:
-        UsageError: it holds a run.
-    """
+    """The directory that `hydra.run.dir` names: below all runs, or wherever the command line says."""
     hydra = plan.blueprint.hydra
     template = None if hydra is None else hydra.run.dir
     if template is None:
         return None
     folder = Path(filled_in(template, Place(plan.name))).expanduser()
     on_command_line = plan.document.source(("hydra", "run", "dir")).on_command_line
-    directory = (folder if on_command_line else root / folder).absolute()
-    refuse_taken(directory)
-    return directory
+    return (folder if on_command_line else root / folder).absolute()
 
 
 def _fit(plan: Plan, home: Project, root: Path, directory: Path | None, *, test: bool) -> Run:
@@ -111,7 +184,8 @@ def _fit(plan: Plan, home: Project, root: Path, directory: Path | None, *, test:
             return follow(drafted, terms, team)
         place = RunDirectory.create(root, plan.name) if directory is None else RunDirectory.at(directory)
         try:
-            return execute(drafted, place, home, terms, team)
+            with place.held():
+                return execute(drafted, place, home, terms, team)
         except NotBegun as error:
             place.discard()
             raise error.reason from error.reason.__cause__
@@ -247,25 +321,34 @@ class _Execution:
         return refusal
 
     def _record(self) -> RunRecord:
+        from hydrantic.identity import components_of, files_of, own_modules
         from hydrantic.process import threads
+        from hydrantic.provenance import origins
 
         plan, attempt = self.drafted.plan, self.terms.attempt
         header = "# The complete blueprint of this run: `hydrantic fit` on it repeats the run.\n"
         swap_contents(self.directory.blueprint_file, header + to_yaml(plan.resolved()))
-        files = {f"{each.kind}/{each.name}": each.entry.file for each in plan.components.values()}
         record = RunRecord(self.directory.record_file)
         further = {} if attempt is None or attempt.started is None else {"started": attempt.started}
         record.start(
             name=plan.name,
             seed=plan.blueprint.seed,
             project=self.project.root,
-            sources={name: file for name, file in files.items() if file is not None},
+            sources=files_of(components_of(plan)),
+            modules=source_hashes(own_modules()),
+            origins=origins(plan, self.directory.path),
+            blueprint=plan.resolved(),  # once more, for those who list thousands of runs: JSON is read quickly
             data=self.drafted.facts.fingerprint,
             threads=threads(),
+            id=self.directory.id,
+            group=self.directory.group,
+            test=self.terms.test,
+            slurm_job=slurm_job(),
             attempt=1 if attempt is None else attempt.number,
             resumed_from_step=None if attempt is None else attempt.step,
             seconds_before=0.0 if attempt is None else attempt.seconds,
             **further,
+            **self.terms.noted,
         )
         return record
 
@@ -284,17 +367,20 @@ class _Execution:
         trainer = training.assembly.trainer
         status: Status = "failed"
         failure: Exception | None = None
+        is_requeued = False
         try:
             record.update(device=str(trainer.strategy.root_device), processes=self.team.place.world)
-            for note in () if self.terms.attempt is None else self.terms.attempt.notes:
+            for note in () if self.terms.attempt is None else self.terms.attempt.notes_on(record.fields["device"]):
                 print(note, file=sys.stderr)
             with training.signals:
                 self.team.wait()
                 training.run()
             status = "finished"
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt) as stop:
             status = "interrupted"
-            print(f"interrupted; its state is kept: {display(self.directory.path)}", file=sys.stderr)
+            where = display(self.directory.path)
+            print(f"interrupted; `hydrantic resume {where}` goes on with it", file=sys.stderr)
+            is_requeued = isinstance(stop, Interrupted) and stop.signal == getattr(signal, "SIGUSR1", None)
             raise
         except Pruned as reason:
             status = "pruned"
@@ -304,20 +390,39 @@ class _Execution:
             failure = self.team.reason(error)
             raise self._failed(failure, error) from failure
         finally:
-            for logger in trainer.loggers:
-                logger.finalize(status)
+            with self._said_if_unwritten(failure):
+                for logger in trainer.loggers:
+                    logger.finalize(status)
             ended = {"interrupted", "pruned"}
-            record.finish(
-                status, error=failure, rewrite=self._hidden,
-                best_checkpoint=_relative(training.best, self.directory.path), best_metrics=training.tracker.values,
-                metrics=training.metrics or (training.tracker.latest if status in ended else {}),
-            )  # fmt: skip
+            with self._said_if_unwritten(failure):
+                record.finish(
+                    status, error=failure, rewrite=self._hidden,
+                    best_checkpoint=_relative(training.best, self.directory.path),
+                    best_metrics=training.tracker.values,
+                    metrics=training.metrics or (training.tracker.latest if status in ended else {}),
+                )  # fmt: skip
+            if is_requeued:
+                requeue()
         return self._finished(training)
+
+    @contextmanager
+    def _said_if_unwritten(self, failure: Exception | None) -> Iterator[None]:
+        """Where the run has failed already, only say what of it cannot be written."""
+        from hydrantic.metrics_csv import MetricsError
+
+        try:
+            yield
+        except (OSError, MetricsError) as error:
+            if failure is None:
+                raise
+            if str(error) != str(failure):
+                print(f"{display(self.directory.path)}: {error}", file=sys.stderr)
 
     def _finished(self, training: Training) -> Run:
         training.load_best_weights()
         seconds = time.monotonic() - self.began
-        run = Run(self.directory.path, self.drafted.plan, training.metrics, seconds, training.assembly.model)
+        plan, model = self.drafted.plan, training.assembly.model
+        run = Run(self.directory.path, plan, training.metrics, seconds, model, project=self.project.root)
         print(run.summary())
         return run
 
@@ -326,7 +431,7 @@ class _Execution:
         return hide(text, self.drafted.plan.secrets)
 
     def _failed(self, reason: Exception, error: Exception) -> RunFailed:
-        with self.directory.log_file.open("a", encoding="utf-8") as log:
+        with suppress(OSError), self.directory.log_file.open("a", encoding="utf-8") as log:
             log.write(self._hidden("".join(traceback.format_exception(error))))
         words = str(reason) if isinstance(reason, HydranticError) else f"{type(reason).__name__}: {reason}"
         where = f"\n  at {_place(error)}" if reason is error else ""  # it may lie in another process

@@ -1,4 +1,4 @@
-"""Stopping a run by SIGINT or SIGTERM: after the batch at hand, with its state saved."""
+"""Stopping a run by SIGINT, SIGTERM or SIGUSR1: after the batch at hand, with its state saved."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hydrantic.errors import Interrupted
 from hydrantic.processes import is_of_communication, largest
 
 _BATCHES_BETWEEN: Final = 8
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()))
 
 
 class StopSignals(pl.Callback):
-    """Turns SIGINT and SIGTERM into an orderly stop; both a context manager and a callback of the trainer.
+    """Turns SIGINT, SIGTERM and SIGUSR1 into an orderly stop; both a context manager and a callback of the trainer.
 
-    Inside a trainer's loops the first signal lets the batch at hand end, saves the state of a fit to `last` and raises
-    `Interrupted`; a second one raises at once, and a third kills. Anywhere else the first one raises at once. Where the
-    last batch of an epoch has been trained, its validation is let end too. Where several processes train together, a
-    signal to one of them stops all of them after the same batch.
+    Inside a trainer's loops the first signal lets the batch at hand end (with gradients that are accumulated, the
+    step), saves the state of a fit to `last` and raises `Interrupted`; a second one raises at once, and a third kills.
+    Anywhere else the first one raises at once. Where the last batch of an epoch has been trained, its validation is let
+    end too. Where several processes train together, a signal to one of them stops all of them after the same batch.
 
     Arguments:
         last: the checkpoint that an interrupted fit is saved to, or None to save nothing.
@@ -41,8 +41,6 @@ class StopSignals(pl.Callback):
         self.received: signal.Signals | None = None
         self._in_loops = False
         self._count = 0
-        self._saved_at = -1
-        self._stops = False
         self._before: dict[signal.Signals, Any] = {}
         self._process = os.getpid()
 
@@ -122,22 +120,11 @@ class StopSignals(pl.Callback):
         if trainer.world_size == 1 and not _is_validating_in_fit(trainer):
             self.raise_if_received()
 
-    def _end_training_batch(self, trainer: pl.Trainer, *args: Any) -> None:
-        # Lightning goes on after an epoch whose last batch is done: this one's validation would be missing.
-        if not trainer.is_last_batch and _is_time_to_ask(trainer, args[-1]):
-            self.raise_if_received()
-
-    def _start_epoch(self, trainer: pl.Trainer, *_: Any) -> None:
-        if self._stops:
-            raise Interrupted(self.received or signal.SIGTERM)
-
     on_sanity_check_start: Callable[..., None] = _enter_loops
     on_train_start: Callable[..., None] = _enter_loops
     on_validation_start: Callable[..., None] = _enter_loops
     on_test_start: Callable[..., None] = _enter_loops
     on_predict_start: Callable[..., None] = _enter_loops
-    on_train_epoch_start: Callable[..., None] = _start_epoch
-    on_train_batch_end: Callable[..., None] = _end_training_batch
     on_validation_batch_end: Callable[..., None] = _end_batch
     on_test_batch_end: Callable[..., None] = _end_batch
     on_predict_batch_end: Callable[..., None] = _end_batch
@@ -147,32 +134,33 @@ class StopSignals(pl.Callback):
         self._leave_loops()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the state of an interrupted fit."""
-        if isinstance(exception, Interrupted | SIGTERMException) and self._count <= 1:
-            self._save(trainer)
+        """Lightning gives up: from here on a signal raises at once."""
         self._leave_loops()
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the state if the run stops here: from a state of the next epoch's start Lightning could not go on."""
-        if self._agreed() is not None:
-            self._save(trainer)
-            self._stops = True
+    def on_settled(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, in_epoch: bool) -> None:
+        """Save the state and stop if a signal has arrived.
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        if self.last is not None and _has_trained(trainer) and trainer.global_step > self._saved_at:
+        Raises:
+            Interrupted: one has.
+        """
+        if trainer.world_size == 1 and self.received is None:
+            return
+        if in_epoch and not _is_time_to_ask(trainer):
+            return
+        if self._agreed() is None:
+            return
+        if in_epoch and trainer.fit_loop._should_accumulate():  # noqa: SLF001 -- a step's gradients would be lost
+            return
+        if self.last is not None and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.last, weights_only=False)
-            self._saved_at = trainer.global_step
+        raise Interrupted(self.received or signal.SIGTERM)
 
 
 def _is_validating_in_fit(trainer: pl.Trainer) -> bool:
     return trainer.state.fn is TrainerFn.FITTING and trainer.validating
 
 
-def _is_time_to_ask(trainer: pl.Trainer, batch: int) -> bool:
+def _is_time_to_ask(trainer: pl.Trainer) -> bool:
     """Whether the processes ask each other after this batch: on a CPU always, where they meet in each anyway."""
-    return trainer.world_size == 1 or trainer.strategy.root_device.type == "cpu" or batch % _BATCHES_BETWEEN == 0
-
-
-def _has_trained(trainer: pl.Trainer) -> bool:
-    fitting = trainer.state.fn is TrainerFn.FITTING and not trainer.sanity_checking
-    return fitting and trainer.global_step > 0 and not getattr(trainer, "fast_dev_run", False)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    return trainer.world_size == 1 or on_cpu or trainer.fit_loop.batch_idx % _BATCHES_BETWEEN == 0

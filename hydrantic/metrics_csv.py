@@ -7,22 +7,28 @@ import io
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from hydrantic.errors import HydranticError
+from hydrantic.metrics_table import FIRST_COLUMNS, Row, read_metrics
 from hydrantic.rundir import swap_contents
+from hydrantic.source import display
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import ModelCheckpoint
 
-_FIRST_COLUMNS: Final = ("step", "epoch")
+__all__ = ["MetricsCsv", "cut_back", "read_metrics"]
+
 _SECONDS_BETWEEN_WRITES: Final = 1.0
 
-Row = dict[str, int | float]
-"""The values of one step by their column."""
+
+class MetricsError(HydranticError):
+    """The metrics of a run cannot be written."""
 
 
 class MetricsCsv(Logger):
@@ -39,9 +45,10 @@ class MetricsCsv(Logger):
         super().__init__()
         self.file = Path(run_dir) / "metrics.csv"
         self._rows: list[Row] = []
-        self._columns: list[str] = list(_FIRST_COLUMNS)
+        self._columns: list[str] = list(FIRST_COLUMNS)
         self._written_columns: tuple[str, ...] = ()
         self._last_row_at = 0
+        self._complete = 0
         self._next_write = 0.0
         self._continue_file()
 
@@ -100,14 +107,26 @@ class MetricsCsv(Logger):
         """Write the rows that are left."""
         self.flush()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the file holds now, for a checkpoint: a run that goes on from it will log what comes after once more."""
+        self.flush()
+        return {"columns": list(self._columns), "rows": self._complete, "last": dict(*self._rows)}
+
     def flush(self) -> None:
-        """Write all rows now."""
+        """Write all rows now.
+
+        Raises:
+            MetricsError: they cannot be written, such as to a disk that is full.
+        """
         self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
         if not self._rows:
             return
-        if tuple(self._columns) != self._written_columns:
-            self._write_with_new_columns()
-        self._write_rows()
+        try:
+            if tuple(self._columns) != self._written_columns:
+                self._write_with_new_columns()
+            self._write_rows()
+        except OSError as error:
+            raise MetricsError(f"{display(self.file)} cannot be written: {error.strerror or error}") from error
 
     def _next_step(self) -> int:
         return int(self._rows[-1]["step"]) + 1 if self._rows else 0
@@ -127,6 +146,7 @@ class MetricsCsv(Logger):
             file.write(b"".join(lines))
             file.truncate()
             self._last_row_at = file.tell() - len(lines[-1])
+        self._complete += len(lines) - 1
         self._rows = self._rows[-1:]
 
     def _write_with_new_columns(self) -> None:
@@ -158,30 +178,18 @@ class MetricsCsv(Logger):
         # The last row is held: what is logged next may belong to it.
         self._rows = read_metrics(self.file)[-1:] if len(lines) > 1 and complete == contents else []
         self._last_row_at = len(complete) - (len(lines[-1]) if self._rows else 0)
+        self._complete = max(len(lines) - 1 - len(self._rows), 0)
 
 
-def forget_rows(path: Path, step: int) -> None:
-    """Remove the rows of a `metrics.csv` that are of `step` or later ones: training will come to them once more."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return
-    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
-    kept = [line for line in lines[1:] if int(line.partition(",")[0]) < step]
-    swap_contents(path, "".join([*lines[:1], *kept]))
-
-
-def read_metrics(path: Path) -> list[Row]:
-    """The rows of a `metrics.csv`; a value that was not logged in a step is missing from its row."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _parsed(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-
-
-def _parsed(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+def cut_back(path: Path, state: Mapping[str, Any]) -> None:
+    """Make a `metrics.csv` what it was when `MetricsCsv.state_dict` was asked; only rows have been added since."""
+    columns, rows = state["columns"], []
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            kept = islice(csv.DictReader(file), state["rows"])
+            rows = [[row.get(name) or "" for name in columns] for row in kept]
+    last = [[state["last"].get(name, "") for name in columns]] if state["last"] else []
+    swap_contents(path, _text([columns, *rows, *last]))
 
 
 def _number(value: Any) -> int | float:

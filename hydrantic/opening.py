@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from hydrantic.build import build_data, build_model
-from hydrantic.checking import Overrides, prepare
+from hydrantic.checking import Overrides, override_texts, prepare
 from hydrantic.checkpoints import CheckpointError
-from hydrantic.contents import read
+from hydrantic.contents import KEY, Contents, read
+from hydrantic.data import InMemoryData
+from hydrantic.errors import BlueprintError
 from hydrantic.facts import Facts
 from hydrantic.finding import Found, find_run
 from hydrantic.identity import changes, identities
 from hydrantic.plan import Plan
-from hydrantic.process import settings_as_they_were
-from hydrantic.project import Project
-from hydrantic.source import display
+from hydrantic.process import Restore, random_states, random_states_as_they_were, settings_as_they_were
+from hydrantic.project import Project, shelf_beside
+from hydrantic.source import IN_CHECKPOINT, display
 
 Which = Literal["best", "last"]
 """Which of a run's checkpoints is meant where none is named."""
@@ -44,6 +46,18 @@ class Opened:
     """All that the checkpoint holds."""
     notes: tuple[str, ...] = ()
     """What has changed of its components since, a line each."""
+    overrides: tuple[str, ...] = ()
+    """The values that differ from the run's, as on the command line."""
+    project: Path | None = None
+    """The root of the project whose components are used."""
+    drawn: Sequence[Restore] = field(default=(), repr=False)
+    """The random states once the model was built, from which the run's data module drew."""
+
+    @property
+    def blueprint(self) -> Mapping[str, Any]:
+        """The resolved blueprint that was trained, without the overrides."""
+        blueprint: Mapping[str, Any] = self.state[KEY]["blueprint"]
+        return blueprint
 
 
 def open_run(
@@ -66,22 +80,82 @@ def open_run(
     file = found.best if weights == "best" else found.last
     state, contents = read(file)
     home = Project.find(explicit=None if project is None else Path(project))
-    plan = prepare(contents.blueprint, overrides, project=home, label=display(file))
-    plan = plan.supplied_with(contents.facts)
-    with settings_as_they_were():
+    texts = override_texts(overrides)
+    plan = _plan(contents, texts, home, file)
+    with settings_as_they_were(), random_states_as_they_were():
         data = build_data(plan)
         model = build_model(plan)
-    if contents.data is not None:
-        data.load_state_dict(dict(contents.data))
-    notes = changes(contents.components, identities(plan))
-    _load_weights(model, state, file, notes)
-    return Opened(found, file, plan, model.eval(), data, contents.facts, state, notes)
+        drawn = random_states()
+        _load_fitted(data, contents, file)
+        notes = changes(contents.components, identities(plan))
+        _load_weights(model, state, _Whence(file, texts, notes))
+    return Opened(found, file, plan, model.eval(), data, contents.facts, state, notes, texts, home.root, drawn)
 
 
-def _load_weights(model: LightningModule, state: Mapping[str, Any], file: Path, notes: tuple[str, ...]) -> None:
+def _plan(contents: Contents, overrides: Overrides, home: Project, file: Path) -> Plan:
+    """The plan of a checkpoint's blueprint; where a component is missing, the error points to a shelf beside the file.
+
+    Raises:
+        BlueprintError: it has problems here.
+    """
+    label = f"{IN_CHECKPOINT}{display(file)}"
     try:
-        model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        changed = "".join(f"\n  {note}" for note in notes)
-        raise CheckpointError(f"{display(file)} does not fit the model: {' '.join(lines) or error}{changed}") from error
+        plan = prepare(contents.blueprint, overrides, project=home, label=label)
+    except BlueprintError as error:
+        if any(each.path[:1] != ("loggers",) for each in error.problems):
+            shelf = shelf_beside(file.absolute(), home)
+            raise error if shelf is None else error.pointing_to(shelf.parent) from None
+        # Nothing is logged any more: a logger that is not installed here, or its password, is not missed.
+        plan = prepare({**contents.blueprint, "loggers": {}}, overrides, project=home, label=label)
+    facts = contents.facts
+    if isinstance(plan.trainer["val_check_interval"], int):  # a matter of training, which batches may not suit any more
+        facts = replace(facts, train_size=None)
+    return plan.supplied_with(facts)
+
+
+def _load_fitted(data: LightningDataModule, contents: Contents, file: Path) -> None:
+    """Give a data module what training fitted; another one than in training takes over what both know of.
+
+    Raises:
+        CheckpointError: it cannot be taken over.
+    """
+    is_other = type(data).__qualname__ != contents.data_key
+    if contents.data is None or (is_other and not isinstance(data, InMemoryData)):
+        return
+    try:
+        data.load_state_dict(dict(contents.data))
+    except Exception as error:  # a data module may raise anything
+        what = f"the data module {type(data).__name__}"
+        of = f"of {contents.data_key}, which the model was trained with" if is_other else "that it kept itself"
+        raise CheckpointError(f"{display(file)}: {what} cannot take over the state {of}: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class _Whence:
+    """Where weights come from, and what may be why they do not fit."""
+
+    file: Path
+    overrides: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def refuse(self, reason: str) -> CheckpointError:
+        """The error that they do not fit."""
+        changed = "".join(f"\n  {note}" for note in self.notes)
+        model = [each for each in self.overrides if each.lstrip("+~").startswith("model")]
+        said = f"\n  {' '.join(model)}: its weights are those of the model that it was trained with" if model else ""
+        return CheckpointError(f"{display(self.file)} does not fit the model: {reason}{said}{changed}")
+
+
+def _load_weights(model: LightningModule, state: dict[str, Any], whence: _Whence) -> None:
+    """Give a model its weights as Lightning does, whose hooks a model may use.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    try:
+        model.configure_model()
+        model.on_load_checkpoint(state)
+        model.load_state_dict(state["state_dict"], strict=model.strict_loading)
+    except Exception as error:  # a model may raise anything in its hooks
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise whence.refuse(" ".join(lines[1:4]) or (lines or [type(error).__name__])[0]) from error

@@ -24,6 +24,8 @@ from hydrantic.traits import Style, traits_of
 
 GROUPS = tuple(ModelHparams.model_fields)
 """Fields that a model's own Hparams may carry and that are sections of a blueprint."""
+_BEYOND_A_RUN = (*OF_SWEEPS, "packed")
+"""Sections that tell nothing of one run."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ class Plan:
 
     def resolved(self) -> dict[str, Any]:
         """The complete blueprint of one run: every default written out, a reference for what the environment gave."""
-        return {section: value for section, value in self.complete().items() if section not in OF_SWEEPS}
+        return {section: value for section, value in self.complete().items() if section not in _BEYOND_A_RUN}
 
     def complete(self) -> dict[str, Any]:
-        """The complete blueprint, with what it says of sweeps, if anything."""
+        """The complete blueprint, with what it says of sweeps and of where it was packed, if anything."""
         plain = self.blueprint.to_plain() | {"name": self.name, "trainer": self.trainer.to_plain()}
         for section in COMPONENTS:
             component = getattr(self, section)
@@ -89,7 +91,7 @@ class Plan:
             if section not in {*COMPONENTS, *LABELLED} and section in plain:
                 plain[section] = with_references(plain[section], self.document.find((section,)), node)
         plain["hydra"] = None if self.blueprint.hydra is None else self._hydra(self.blueprint.hydra)
-        unsaid = {section for section in OF_SWEEPS if self.document.find((section,)) is None}
+        unsaid = {section for section in _BEYOND_A_RUN if self.document.find((section,)) is None}
         return {section: value for section, value in plain.items() if section not in unsaid}
 
     def _hydra(self, hydra: HydraSettings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, HydraSettings, trainer_hparams
+from hydrantic.blueprint import ELSEWHERE, WIRINGS, Blueprint, HydraSettings, PackedComponent, trainer_hparams
 from hydrantic.components import Component, Fields, hparams_of, resolve, validate
 from hydrantic.document import MISSING, Document, Node, from_plain, is_reference, with_child
 from hydrantic.errors import BlueprintError, HydranticError, UsageError
@@ -62,9 +62,29 @@ def make_plan(document: Document, project: Project, composing: Problems | None =
             if each.source not in told and each.path[:1] not in unsettled
         )
     )
-    everything.raise_any()
+    _with_origins(everything, document).raise_any()
     assert plan is not None  # without problems there is a plan
     return plan
+
+
+def _with_origins(problems: Problems, document: Document) -> Problems:
+    """The problems; where a name is unknown that was packed, with where it came from."""
+    if document.find(("packed", "components")) is None:
+        return problems
+    told = Problems()
+    for each in problems:
+        path: KeyPath = ("packed", "components", f"{each.facts.get('kind')}/{each.facts.get('name')}")
+        node = document.find(path) if each.code == "unknown-name" else None
+        origin = None if node is None else _packed_component(node)
+        told.extend((each if origin is None else dataclasses.replace(each, facts={**each.facts, "packed": origin}),))
+    return told
+
+
+def _packed_component(node: Node) -> dict[str, Any] | None:
+    try:
+        return PackedComponent.model_validate(node.plain()).to_plain()
+    except ValueError:  # reported where it stands
+        return None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import numpy
 import torch
 
 Restore = tuple[Callable[[Any], Any], Any]
@@ -48,6 +50,25 @@ def _settings() -> list[Restore]:
         (use_threads, torch.get_num_threads()),
         (_set_cudnn, (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)),
     ]
+
+
+@contextmanager
+def random_states_as_they_were() -> Iterator[None]:
+    """Put back the random states of Python, numpy and torch, so that nobody's numbers depend on what ran meanwhile."""
+    with put_back(random_states()):
+        yield
+
+
+def random_states() -> list[Restore]:
+    """The random states of Python, numpy and torch, each with what puts it back."""
+    states: list[Restore] = [
+        (random.setstate, random.getstate()),
+        (numpy.random.set_state, numpy.random.get_state()),  # noqa: NPY002 -- the state that others draw from
+        (torch.set_rng_state, torch.get_rng_state()),
+    ]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's
+        states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+    return states
 
 
 def threads() -> int:

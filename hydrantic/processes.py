@@ -72,6 +72,8 @@ class Order:
     test: bool
     checkpoint: Path | None = None
     threads: int | None = None
+    evaluation: Mapping[str, Any] | None = None
+    """What is to be evaluated, where nothing is to be trained; see `hydrantic.evaluating`."""
 
     def to_json(self) -> str:
         """The order as one line."""

@@ -77,6 +77,7 @@ def _end_with(orders: BinaryIO) -> None:
 def _follow(order: Order, answers: int) -> None:
     from hydrantic.build import draft
     from hydrantic.checking import prepare
+    from hydrantic.evaluating import evaluate_along
     from hydrantic.fitting import follow
     from hydrantic.process import use_threads
     from hydrantic.project import Project
@@ -86,5 +87,9 @@ def _follow(order: Order, answers: int) -> None:
     assert place is not None  # the leader has set the variables
     if order.threads is not None:
         use_threads(order.threads)
+    following = Following(place, order, answers)
+    if order.evaluation is not None:
+        evaluate_along(order, following)
+        return
     drafted = draft(prepare(Path(order.directory) / "blueprint.yaml", project=Project(order.project)))
-    follow(drafted, Terms(test=order.test), Following(place, order, answers))
+    follow(drafted, Terms(test=order.test), following)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hydrantic.checkpoints import CheckpointError, read_checkpoint
 from hydrantic.errors import UsageError
-from hydrantic.metrics_csv import forget_rows
+from hydrantic.exact import KEY as EXACT
+from hydrantic.metrics_csv import cut_back
 from hydrantic.rundir import RunDirectory, RunRecord
 
 CUT_SHORT: Final = frozenset({"interrupted", "running"})
@@ -29,8 +30,22 @@ class Attempt:
     """Where it goes on, or None to start anew."""
     step: int | None = None
     """The optimizer step at which it goes on."""
+    forgets_stop: bool = False
+    """Whether training goes on where it had been told to stop."""
     notes: tuple[str, ...] = ()
     """What a person should know of this."""
+    device: str | None = None
+    """What the attempt before computed on."""
+
+    def notes_on(self, device: str) -> tuple[str, ...]:
+        """What a person should know, given the device of this attempt."""
+        if self.device in {None, device} or self.checkpoint is None:
+            return self.notes
+        return (*self.notes, f"it ran on {self.device} and runs on {device} now; the numbers may differ from here on")
+
+
+Resumable: TypeAlias = tuple[Path, Mapping[str, Any]]
+"""A checkpoint from which training can go on, and what it holds."""
 
 
 def next_attempt(directory: RunDirectory, checkpoints: Path) -> Attempt:
@@ -47,7 +62,22 @@ def next_attempt(directory: RunDirectory, checkpoints: Path) -> Attempt:
     except UsageError:  # there was none, or it got no further
         return Attempt()
     notes: list[str] = []
-    found = _checkpoint(checkpoints, notes) if earlier.get("status") in CUT_SHORT else None
+    found = latest_checkpoint(checkpoints, notes) if earlier.get("status") in CUT_SHORT else None
+    return attempt_after(directory, earlier, checkpoints, found, notes)
+
+
+def attempt_after(
+    directory: RunDirectory, earlier: Mapping[str, Any], checkpoints: Path, found: Resumable | None, notes: list[str]
+) -> Attempt:
+    """The attempt that follows an earlier one; what that has written of steps that are still to come is removed.
+
+    Arguments:
+        directory: the run's directory.
+        earlier: what its record says.
+        checkpoints: the folder of its checkpoints.
+        found: where it goes on, or None to start anew.
+        notes: what a person should know.
+    """
     _forget_later(directory, checkpoints, found)
     return Attempt(
         number=int(earlier.get("attempt") or 1) + 1,
@@ -56,10 +86,11 @@ def next_attempt(directory: RunDirectory, checkpoints: Path) -> Attempt:
         checkpoint=None if found is None else found[0],
         step=None if found is None else int(found[1]["global_step"]),
         notes=tuple(notes),
+        device=earlier.get("device"),
     )
 
 
-def _checkpoint(folder: Path, notes: list[str]) -> tuple[Path, Mapping[str, Any]] | None:
+def latest_checkpoint(folder: Path, notes: list[str]) -> Resumable | None:
     """The latest checkpoint from which training can go on, and its state; `notes` says of others why not."""
     for file in _latest_first(folder):
         try:
@@ -67,10 +98,11 @@ def _checkpoint(folder: Path, notes: list[str]) -> tuple[Path, Mapping[str, Any]
         except CheckpointError as error:
             notes.append(f"{error}; going on from an earlier state")
             continue
-        if "optimizer_states" in state:
+        if EXACT in state:
             notes.append(f"going on from {file.name}, after step {state['global_step']}")
             return file, state
-        notes.append(f"{file.name} holds only weights, from which training cannot go on")
+        if "optimizer_states" not in state:
+            notes.append(f"{file.name} holds only weights, from which training cannot go on")
     notes.append("there is no checkpoint to go on from: starting anew")
     return None
 
@@ -83,21 +115,23 @@ def _latest_first(folder: Path) -> Iterator[Path]:
     yield from sorted(others, key=lambda file: file.stat().st_mtime_ns, reverse=True)
 
 
-def _forget_later(directory: RunDirectory, folder: Path, found: tuple[Path, Mapping[str, Any]] | None) -> None:
+def _forget_later(directory: RunDirectory, folder: Path, found: Resumable | None) -> None:
     """Remove the rows and checkpoints of steps that come after a checkpoint; all of them where there is none."""
+    for torn in folder.glob(".*.ckpt.*"):  # of a checkpoint that was being written
+        torn.unlink(missing_ok=True)
     written = 0 if found is None else found[0].stat().st_mtime_ns
+    kept = set() if found is None else _known(found[1])
     for file in folder.glob("*.ckpt"):
-        if file.stat().st_mtime_ns > written:
+        if file.stat().st_mtime_ns > written and file.name not in kept:
             file.unlink()
-    if found is None:
+    rows = None if found is None else found[1][EXACT]["metrics_file"]
+    if rows is None:
         directory.metrics_file.unlink(missing_ok=True)
     else:
-        forget_rows(directory.metrics_file, _next_row(found[1]))
+        cut_back(directory.metrics_file, rows)
 
 
-def _next_row(state: Mapping[str, Any]) -> int:
-    """The first step, as loggers count, that comes after a checkpoint."""
-    steps = int(state["global_step"])
-    # Where several optimizers step, loggers count less than Lightning does.
-    logged = state["loops"]["fit_loop"]["epoch_loop.state_dict"].get("_batches_that_stepped", steps)
-    return steps if logged in {steps, steps - 1} else int(logged) + 1
+def _known(state: Mapping[str, Any]) -> set[str]:
+    """The names of the best checkpoints that a state knows: copying a folder may have given them a later time."""
+    rankings = [each for each in state["callbacks"].values() if isinstance(each, Mapping)]
+    return {name for each in rankings for name in each.get("best_k_models", ())}

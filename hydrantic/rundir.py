@@ -27,6 +27,7 @@ from threading import Thread
 from typing import IO, Any, Final, Literal, Self, TextIO, cast
 
 from hydrantic.errors import UsageError
+from hydrantic.source import display
 
 Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
 """How a run stands; one that says `running` while its process is gone has died, a `pruned` one a study gave up."""
@@ -115,6 +116,8 @@ class RunDirectory:
     """Which job of the sweep it is."""
     is_own: bool = True
     """Whether the directory was made for this run, so that it goes where the run cannot begin."""
+    known_as: str | None = None
+    """What the run was called when it began, if its directory may have been renamed since."""
 
     @classmethod
     def create(cls, root: Path, name: str) -> Self:
@@ -155,6 +158,31 @@ class RunDirectory:
             raise UsageError(f"{path} cannot be the directory of a run: {error.strerror or error}") from error
         return cls(path.absolute(), is_own=bool(made))
 
+    @classmethod
+    def again(cls, path: Path, record: Mapping[str, Any]) -> Self:
+        """The directory of a run that goes on, by its record; it may have been moved."""
+        return cls(path.absolute(), record.get("group"), is_own=False, known_as=record.get("id"))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory, so that no other process carries out a run in it; a process that dies holds nothing.
+
+        Raises:
+            UsageError: another process holds it, or it cannot be written.
+        """
+        lock = self.path / ".lock"
+        try:
+            file = lock.open("a")
+        except OSError as error:
+            raise UsageError(f"{display(self.path)} cannot be written: {error.strerror or error}") from error
+        with file:
+            if not _locked(file):
+                raise UsageError(f"{display(self.path)} is a run that another process is carrying out just now")
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Remove what a run has written that could not begin."""
         if not self.is_own:
@@ -168,7 +196,7 @@ class RunDirectory:
     @property
     def id(self) -> str:
         """The run's own name, unlike that of any other: its folder's, or its sweep's and its number there."""
-        return self.path.name if self.group is None else f"{self.group}-{self.number}"
+        return self.known_as or (self.path.name if self.group is None else f"{self.group}-{self.number}")
 
     @property
     def blueprint_file(self) -> Path:
@@ -194,6 +222,21 @@ class RunDirectory:
     def log_file(self) -> Path:
         """What the run printed."""
         return self.path / "log.txt"
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock a file for this process; on a file system that has no locks nobody is kept out."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def refuse_taken(path: Path) -> None:
@@ -464,7 +507,8 @@ class Log:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        file = self._stack.enter_context(self.path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1))
+        file = self.path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        self._stack.callback(_close, file)
         _streams_before.append(sys.stderr)
         self._stack.callback(_streams_before.pop)
         before = sys.stdout, sys.stderr
@@ -490,6 +534,11 @@ class Log:
                     handler.setStream(originals[id(handler.stream)])
 
         self._stack.callback(restore)
+
+
+def _close(file: TextIO) -> None:
+    with contextlib.suppress(OSError):  # what the disk had no room for
+        file.close()
 
 
 def recording(path: Path, rewrite: Callable[[str], str] = str) -> Log:
@@ -522,7 +571,8 @@ class _Tee:
 
     def write(self, text: str) -> int:
         if not self._file.closed and not _is_redraw(text):
-            self._file.write(self._rewrite(_CONTROL.sub("", text)))
+            with contextlib.suppress(OSError):  # a disk that is full: the person still reads it
+                self._file.write(self._rewrite(_CONTROL.sub("", text)))
         return self._stream.write(text)
 
     def writelines(self, lines: Sequence[str]) -> None:

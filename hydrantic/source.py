@@ -34,6 +34,11 @@ class Source:
         """Whether the value was given as an override."""
         return self.label.startswith("command line: ")
 
+    @property
+    def in_checkpoint(self) -> bool:
+        """Whether a checkpoint holds the value: what it names was there when its run was made, and may be gone."""
+        return self.label.startswith(IN_CHECKPOINT)
+
     def __str__(self) -> str:
         if self.file is None:
             return self.label or "unknown"
@@ -43,8 +48,13 @@ class Source:
         return f"{where}:{self.line}" if self.line else where
 
 
+IN_CHECKPOINT = "checkpoint "
+"""What the label begins with of a value that a checkpoint holds."""
+
 DEFAULT = Source(label="default")
 """The place of a value that nobody wrote."""
+SUPPLIED = "the data"
+"""What records say of a value that the data has supplied."""
 
 
 def display(file: Path) -> str:

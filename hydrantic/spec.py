@@ -47,25 +47,25 @@ def fields_of(hparams: type[Hparams], *, free: Collection[str] = ()) -> dict[str
         hparams: the class.
         free: names of fields that may hold anything, because something else judges them.
     """
+    found, meanings = unexplained(hparams, free=free), hparams.meanings()
+    for name, field in found.items():
+        if meaning := " ".join(meanings.get(name, "").split()):
+            field["meaning"] = meaning
+    return found
+
+
+def unexplained(hparams: type[Hparams], *, free: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """The same without what the fields mean, which is read from the source and takes milliseconds."""
     outside = _within.set((*_within.get(), hparams))
     try:
-        return _fields(hparams, free)
+        fields = hparams.model_fields.items()
+        return {name: {"type": "any", "default": None} if name in free else _field(info) for name, info in fields}
     finally:
         _within.reset(outside)
 
 
 _within: Final[ContextVar[tuple[type[Hparams], ...]]] = ContextVar("_within", default=())
 """The classes that are being taken apart, one inside the other."""
-
-
-def _fields(hparams: type[Hparams], free: Collection[str]) -> dict[str, dict[str, Any]]:
-    meanings = hparams.meanings()
-    found: dict[str, dict[str, Any]] = {}
-    for name, info in hparams.model_fields.items():
-        found[name] = {"type": "any", "default": None} if name in free else _field(info)
-        if meaning := " ".join(meanings.get(name, "").split()):
-            found[name]["meaning"] = meaning
-    return found
 
 
 def _field(info: FieldInfo) -> dict[str, Any]:

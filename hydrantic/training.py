@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lightning.pytorch import seed_everything
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from hydrantic.build import Assembly, BestMetrics, Draft, assemble
 from hydrantic.checkpoints import read_checkpoint
+from hydrantic.exact import Exact
 from hydrantic.interrupts import StopSignals
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Terms:
     """Which attempt it is; the first by default."""
     told: int | None = 2
     """The file descriptor on which a person is told that a signal has arrived; None where nobody is there."""
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the run's record, such as what it repeats."""
 
 
 @dataclass
@@ -111,6 +115,8 @@ class Training:
         with warnings.catch_warnings():
             for words in _OF_GOING_ON:
                 warnings.filterwarnings("ignore", words)
+            exact = next(each for each in assembly.trainer.callbacks if isinstance(each, Exact))  # type: ignore[attr-defined]  # a list
+            exact.forgets_stop = attempt.forgets_stop
             checkpoint = str(attempt.checkpoint)
             assembly.trainer.fit(assembly.model, datamodule=assembly.data, ckpt_path=checkpoint, weights_only=True)
 
@@ -121,6 +127,8 @@ class Training:
 
     def _test(self) -> None:
         assembly = self.assembly
+        # What a test draws at random depends on the seed alone, however training came to its end.
+        seed_everything(assembly.plan.blueprint.seed, workers=True, verbose=False)
         best = assembly.trainer.strategy.broadcast(self.best)  # a model may log another value in each process
         results = assembly.trainer.test(
             assembly.model, datamodule=assembly.data, verbose=False,
@@ -162,5 +170,5 @@ _BESIDE_THE_POINT: Final[tuple[tuple[str, type[Warning]], ...]] = (
 )
 _OF_GOING_ON: Final = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # the loaders know where
-    "The dirpath has changed from",  # the run's directory was moved
+    "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",  # one was taken away on purpose
 )

@@ -268,8 +268,47 @@ def _unknown_name(facts: Mapping[str, Any]) -> str:
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
     if "." in name and not beside and nearest(_last(name), facts["known"]) is None:
         hint = "; a dotted name is looked up like any other and never imported"
-    hint += "".join(f"; {each}" for each in facts.get("unread", ()))
+    hint += "".join(f"; {each}" for each in facts.get("unread", ())) + _from_where(facts.get("packed"))
     return f"no {_NOUNS.get(kind, kind)} is called '{name}'{did_you_mean(_last(name), facts['known'])}{hint}"
+
+
+def _from_where(packed: Mapping[str, Any] | None) -> str:
+    """How to get a component that a packed blueprint names."""
+    if packed is None:
+        return ""
+    if name := packed["distribution"]:
+        release = packed["version"]
+        return f"; it came from {name} {release or ''}".rstrip() + f": pip install '{_exactly(name, release)}'"
+    sha = f" (sha256 {packed['source_hash'][:12]}...)" if packed["source_hash"] else ""
+    file = on_one_line(packed["file"] or "their registry/")
+    return f"; it is the sender's own: ask for {file}{sha}, and put that into the registry/ of your project"
+
+
+def _exactly(name: str, release: str | None) -> str:
+    return f"{name}=={release.partition('+')[0]}" if release else name
+
+
+def _other_version(facts: Mapping[str, Any]) -> str:
+    name, packed = str(facts["name"]), str(facts["packed"])
+    remedy = "" if name == "python" else f": pip install '{_exactly(name, packed)}' gives the same"
+    return f"it was packed with {name} {packed}, and {facts['present']} is installed here; numbers may differ{remedy}"
+
+
+def _other_origin(facts: Mapping[str, Any]) -> str:
+    version = facts["version"]
+    came = "the sender's own" if facts["packed"] is None else f"from {facts['packed']} {version or ''}".rstrip()
+    here = f"your project's own, {facts['place']}" if facts["present"] is None else f"from {facts['present']}"
+    return f"{facts['name']} was {came}, and is {here} here"
+
+
+def _other_source(facts: Mapping[str, Any]) -> str:
+    remedy = f"; ask the sender for {facts['file']}" if facts["file"] else ""
+    before = f"another source, whose sha256 begins with {facts['hash']}"
+    return f"{facts['name']}, here {facts['present']}, had {before}{remedy}"
+
+
+def _other_fields(facts: Mapping[str, Any]) -> str:
+    return f"{facts['name']} has other fields here: {'; '.join(facts['changes']) or 'in what is not told here'}"
 
 
 def _unknown_option(facts: Mapping[str, Any]) -> str:
@@ -529,6 +568,13 @@ _WORDS: Final[Mapping[str, Words]] = {
     "on each with torchrun or srun",
     "no-validation": lambda f: f"'{f['monitor']}' is never logged: the data '{f['data']}' has no validation part "
     "(its split leaves none)",
+    # what was packed
+    "packed-version": _other_version,
+    "packed-origin": _other_origin,
+    "packed-source": _other_source,
+    "packed-fields": _other_fields,
+    "packed-data": lambda f: "the data is not that of the sender, whose fingerprint was "
+    f"{cut(f['packed'], 16)}; here it is {cut(f['present'], 16)}",
     # one batch
     "no-batch": lambda f: f"the data module '{f['data']}' gives no batch: {f['message']}{_beside(f['at'])}",
     "not-a-pair": lambda f: f"a batch of '{f['data']}' is {f['given'] or 'empty'}, but must be inputs and targets, or "

@@ -164,6 +164,7 @@ def mlflow(hparams: MLFlowHparams, run_dir: Path, run_name: str, run_id: str) ->
 
     files = (run_dir / "mlflow").absolute().as_uri()
     return RunLogger(
+        run_dir / "mlflow-run",
         experiment_name=hparams.experiment or run_name,
         run_name=run_id,
         tracking_uri=hparams.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or files,

@@ -27,7 +27,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LAYERS = (
     # what everything may use
     "source", "texts", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
-    "yaml_text", "requirements", "filenames", "folders", "sections", "forms", "patterns", "phrases",
+    "yaml_text", "continuity", "requirements", "filenames", "folders", "sections", "forms", "patterns", "phrases",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # what a sweep goes through, and what makes and runs its jobs
@@ -39,28 +39,44 @@ LAYERS = (
     # components and their hyperparameters
     "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
-    "processes", "interrupts", "process", "rundir", "finding", "metrics_csv", "progress", "model", "model.hparams", "checkpoints",
-    "resuming", "model.tally", "model.model", "data",
+    "processes", "interrupts", "process", "rundir", "requeueing", "liveness", "finding", "traces", "metrics_table",
+    "metrics_csv", "exact", "progress", "model", "model.hparams", "checkpoints",
+    "resuming", "model.tally", "answers", "model.model", "data", "portable",
+    # what runs and sweeps have written, as tables and curves
+    "sweeping.ledger", "sweeping.words", "sweeping.table", "where", "records", "listing", "curves", "sketches",
     # the straight line
-    "blueprint", "secrets", "traits", "plan", "planning",
+    "blueprint", "secrets", "traits", "plan", "planning", "provenance",
     # what is known of components without importing them
     "manifest.descriptions", "manifest.watching", "manifest.describing", "manifest", "manifest.renewal",
     # the straight line goes on
-    "checking", "identity", "contents", "build", "training", "opening", "run", "fitting", "rank", "blocks",
+    "checking", "identity", "contents", "build", "training", "continuation", "opening", "suiting", "evaluating", "predictions", "run",
+    "fitting", "rerunning", "packing", "rank", "blocks",
     # many runs of one blueprint
-    "sweeping.ledger", "sweeping.outcome", "sweeping.words", "sweeping.table", "sweeping.status", "sweeping.picture",
+    "sweeping.outcome", "sweeping.status", "sweeping.picture",
     "sweeping.view", "sweeping.results", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep",
     "sweeping.resumption", "sweeping.job", "sweeping.warm",
+    # what a person asks of many runs
+    "comparing",
+    "reporting.markup", "reporting.scales", "reporting.material", "reporting.tables", "reporting.charts",
+    "reporting.evaluation", "reporting.figures", "reporting.axes", "reporting.jobs", "reporting.page",
+    "reporting.one", "reporting.several", "reporting.sweeps", "reporting",
+    # a trained model for other programs
+    "exporting.formats", "exporting.metadata", "exporting.parity", "exporting",
+    "serving.rows", "serving.batching", "serving.replies", "serving.app", "serving",
     # what a person asks before a run
     "explaining.origins", "showing", "explaining", "explaining.telling",
     "tracing.footprint", "tracing.clashes", "tracing.dryrun", "tracing.judging", "tracing", "tracing.telling",
+    # short trainings before a run
+    "finders", "finders.divergence", "finders.memory", "finders.rehearsal", "finders.pace", "finders.batch_sizes",
+    "finders.range_test", "finders.rates", "finders.experiments", "finders.clock", "finders.measuring",
+    "finders.profiling", "finders.picture", "finders.telling",
     "schema.types", "schema",
     "completion.candidates", "completion.vocabulary", "completion.outline", "completion.spots", "completion",
     # a new project
     "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold.blueprints", "scaffold",
     # the command line
-    "cli", "cli.words", "cli.composition", "cli.main", "cli.multirun", "cli.fit", "cli.check", "cli.show",
-    "cli.explain", "cli.list", "cli.describe", "cli.init", "cli.schema", "cli.sweep", "cli.shells", "cli.completion",
+    "cli", "cli.words", "cli.composition", "cli.evaluation", "cli.main", "cli.multirun", "cli.fit", "cli.resume", "cli.rerun", "cli.test", "cli.validate", "cli.predict", "cli.check", "cli.show",
+    "cli.explain", "cli.list", "cli.describe", "cli.init", "cli.schema", "cli.pack", "cli.sweep", "cli.lr_find", "cli.batch_size_find", "cli.profile", "cli.runs", "cli.diff", "cli.plot", "cli.report", "cli.export", "cli.serve", "cli.shells", "cli.completion",
     "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""
@@ -147,7 +163,10 @@ def test_modules_ask_the_package_itself_only_for_its_version() -> None:
         ("omegaconf", {"hydrantic.interpolation", "hydrantic.hparams", *COMPOSE}),
         ("wandb", set()),
         ("sklearn", set()),
-        ("polars", {"hydrantic.sweeping.table", "hydrantic.sweeping.results"}),
+        (
+            "polars",
+            {"hydrantic.sweeping.table", "hydrantic.sweeping.results", "hydrantic.run", "hydrantic.predictions"},
+        ),
     ],
 )
 def test_a_package_is_imported_only_where_it_belongs(package: str, modules: set[str]) -> None:
@@ -244,6 +263,10 @@ def warm() -> None:
         (_command("show", "blueprints/mlp.yaml", "--origins"), COMPOSING),
         (_command("explain", "blueprints/mlp.yaml", "model.dropout"), COMPOSING),
         (_command("schema", "-o", "-"), {"pydantic"}),
+        (_command("runs"), set()),
+        (_command("runs", "nowhere"), set()),
+        (_command("diff", "blueprints/mlp.yaml", "blueprints/cnn.yaml"), COMPOSING),
+        (_command("plot", "nowhere"), {"pydantic"}),
     ],
 )
 def test_with_a_fresh_manifest_nothing_of_training_is_loaded(code: str, allowed: set[str]) -> None:

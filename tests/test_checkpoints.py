@@ -20,6 +20,7 @@ from hydrantic.checkpoints import (
     fill_filename,
     read_checkpoint,
 )
+from hydrantic.exact import Exact
 from hydrantic.model.hparams import CheckpointHparams
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, names, quiet_trainer
 
@@ -33,6 +34,7 @@ def fit(folder: Path, choice: CheckpointHparams, epochs: int = 3, **arguments: A
     trainer = quiet_trainer(
         max_epochs=epochs, enable_checkpointing=True, callbacks=[callback], plugins=plugins, **arguments
     )
+    Exact.into(trainer)
     trainer.fit(Tiny(), batches(), batches())
     return trainer, callback
 
@@ -173,8 +175,8 @@ def test_training_continues_from_the_last_checkpoint(tmp_path: Path) -> None:
     trainer = quiet_trainer(
         max_epochs=3, enable_checkpointing=True, callbacks=[callback], plugins=[AtomicCheckpointIO()]
     )
-    with pytest.warns(UserWarning, match="The dirpath has changed"):
-        trainer.fit(Tiny(), batches(), batches(), ckpt_path=tmp_path / "last.ckpt")
+    Exact.into(trainer)
+    trainer.fit(Tiny(), batches(), batches(), ckpt_path=tmp_path / "last.ckpt")
     assert trainer.global_step == 12
 
 

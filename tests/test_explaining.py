@@ -105,7 +105,7 @@ def test_an_unknown_field_names_the_nearest_and_all() -> None:
 def test_an_unknown_section_names_the_sections() -> None:
     sections = (
         "The sections are name, description, requires, seed, matmul_precision, data, model, loss, metrics, optimizer, "
-        "scheduler, checkpoint, early_stopping, callbacks, loggers, trainer, objective, vars, sweep, hydra."
+        "scheduler, checkpoint, early_stopping, callbacks, loggers, trainer, objective, vars, sweep, hydra, packed."
     )
     assert refused("modle") == f"blueprints/a.yaml: there is no 'modle'; did you mean 'model'?\n{sections}"
     assert refused("batch_size") == (

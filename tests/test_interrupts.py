@@ -14,6 +14,7 @@ import pytest
 
 from hydrantic.checkpoints import AtomicCheckpointIO, read_checkpoint
 from hydrantic.errors import Interrupted
+from hydrantic.exact import Exact
 from hydrantic.interrupts import StopSignals
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, names, quiet_trainer
 
@@ -25,6 +26,7 @@ RUN = """
 import signal, sys, time
 from pathlib import Path
 from hydrantic.checkpoints import AtomicCheckpointIO
+from hydrantic.exact import Exact
 from hydrantic.interrupts import Interrupted, StopSignals
 from tests.tiny import Tiny, batches, quiet_trainer
 
@@ -55,6 +57,7 @@ try:
             time.sleep(60)
         trainer = quiet_trainer(max_epochs=1 if phase == "test" else 1000, callbacks=[stops],
                                 plugins=[AtomicCheckpointIO()])
+        Exact.into(trainer)
         trainer.fit(Slow(), batches(100), batches(20))
         trainer.test(Slow(), batches(100), verbose=False)
 except Interrupted as stop:
@@ -143,16 +146,19 @@ class SignalAt(Tiny):
 
 def fit_until_stopped(last: Path, model: Tiny) -> None:
     with StopSignals(last) as stops:
-        quiet_trainer(max_epochs=3, callbacks=[stops], plugins=[AtomicCheckpointIO()]).fit(model, batches(), batches())
+        trainer = quiet_trainer(max_epochs=3, callbacks=[stops], plugins=[AtomicCheckpointIO()])
+        Exact.into(trainer)
+        trainer.fit(model, batches(), batches())
 
 
-@pytest.mark.filterwarnings("ignore:.*ended before the epoch ended.*:Warning")  # exact resuming is another matter
+@pytest.mark.filterwarnings("ignore:.*ended before the epoch ended.*:Warning")
 @pytest.mark.parametrize(("stage", "batch"), [("training", 1), ("training", 3), ("validation", 1), ("validation", 3)])
 def test_training_continues_from_where_a_signal_stopped_it(tmp_path: Path, stage: str, batch: int) -> None:
     last = tmp_path / "last.ckpt"
     with pytest.raises(Interrupted):
         fit_until_stopped(last, SignalAt(stage, batch))
     resumed = quiet_trainer(max_epochs=3, plugins=[AtomicCheckpointIO()])
+    Exact.into(resumed)
     resumed.fit(Tiny(), batches(), batches(), ckpt_path=last)
     assert (resumed.global_step, resumed.current_epoch) == (12, 3)
 

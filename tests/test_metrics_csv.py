@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hydrantic.metrics_csv import MetricsCsv, read_metrics
+from hydrantic.metrics_csv import MetricsCsv, cut_back, read_metrics
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, quiet_trainer
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]
@@ -105,3 +105,30 @@ def test_a_fit_and_a_test_leave_one_row_per_epoch_and_one_for_the_test(tmp_path:
     assert [(row["step"], row["epoch"]) for row in rows] == [(3, 0), (7, 1), (8, 2)]
     assert header(logger.file) == ["step", "epoch", "validation/loss", "training/loss", "test/loss"]
     assert all("training/loss" in row and "validation/loss" in row for row in rows[:2])
+
+
+def test_a_file_is_cut_back_to_what_a_checkpoint_knows(tmp_path: Path) -> None:
+    logger = MetricsCsv(tmp_path)
+    for step in range(3):
+        logger.log_metrics({"a": step / 3, "epoch": 0}, step=step)
+    state = logger.state_dict()
+    before = logger.file.read_bytes()
+    logger.log_metrics({"b": 1.0}, step=2)
+    logger.log_metrics({"b": 2.0}, step=3)
+    logger.flush()
+    cut_back(logger.file, state)
+    assert logger.file.read_bytes() == before
+    again = MetricsCsv(tmp_path)
+    again.log_metrics({"b": 1.0}, step=2)
+    again.flush()
+    assert read_metrics(logger.file)[-1] == {"step": 2, "epoch": 0, "a": 2 / 3, "b": 1.0}
+    assert again.state_dict()["rows"] == 2
+
+
+def test_a_file_that_is_gone_or_torn_is_written_anew(tmp_path: Path) -> None:
+    state = {"columns": ["step", "epoch", "a"], "rows": 0, "last": {"step": 4, "epoch": 1, "a": 0.5}}
+    cut_back(tmp_path / "metrics.csv", state)
+    assert read_metrics(tmp_path / "metrics.csv") == [{"step": 4, "epoch": 1, "a": 0.5}]
+    (tmp_path / "metrics.csv").write_text("step,epoch,a\n4,1,0.5\n5,1,0.")
+    cut_back(tmp_path / "metrics.csv", state)
+    assert read_metrics(tmp_path / "metrics.csv") == [{"step": 4, "epoch": 1, "a": 0.5}]

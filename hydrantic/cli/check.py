@@ -8,11 +8,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hydrantic.cli.words import OVERRIDES, add_blueprint, blueprints_of, verb_parser
 
 if TYPE_CHECKING:
+    from hydrantic.document import Document
+    from hydrantic.plan import Plan
+    from hydrantic.problems import Problem
     from hydrantic.project import Project
     from hydrantic.tracing import Trace
 
@@ -24,8 +27,9 @@ EXAMPLES = f"""examples:
   hydrantic check --deep blueprints/mlp.yaml    also whether the shapes fit, and what the training will need
 
 {OVERRIDES}
---json prints a list of records (blueprint, file, line, column, path, code, message, suggestion); with --deep an object
-with these as `problems`, and with what was found as `traces`.
+Of a file that `hydrantic pack` wrote, it also notes what differs here from where it was packed; that is no problem.
+--json prints a list of records (blueprint, file, line, column, path, code, message, suggestion, severity: error or
+note); with --deep an object with these as `problems`, and with what was found as `traces`.
 exit codes: 0 nothing is wrong, 2 something is."""
 
 
@@ -64,6 +68,8 @@ class _Found:
     traces: list[Trace] = field(default_factory=list)
     jobs: int | None = None
     """How many jobs of a sweep were looked at."""
+    notes: tuple[Any, ...] = ()
+    """What differs from where it was packed."""
 
 
 def _checked(blueprint: Path, overrides: Sequence[str], project: Project, options: Namespace) -> _Found:
@@ -73,13 +79,36 @@ def _checked(blueprint: Path, overrides: Sequence[str], project: Project, option
         if options.multirun:
             return _Found(blueprint, jobs=_jobs(blueprint, overrides, project))
         if options.deep:
-            return _Found(blueprint, traces=[_traced(blueprint, overrides, project)])
+            trace = _traced(blueprint, overrides, project)
+            notes = _notes(trace.plan.document, project, trace.plan, trace.facts.fingerprint)
+            return _Found(blueprint, traces=[trace], notes=notes)
         from hydrantic.checking import check
 
-        check(blueprint, overrides, project=project)
+        plan = check(blueprint, overrides, project=project)
     except (BlueprintError, InvalidJobs) as error:
-        return _Found(blueprint, error)
-    return _Found(blueprint)
+        return _Found(blueprint, error, notes=_notes_on_file(blueprint, project))
+    return _Found(blueprint, notes=_notes(plan.document, project, plan))
+
+
+def _notes(
+    document: Document, project: Project, plan: Plan | None = None, fingerprint: str | None = None
+) -> tuple[Problem, ...]:
+    if document.find(("packed",)) is None:
+        return ()
+    from hydrantic.packing import notes_on
+
+    return notes_on(document, project, plan, fingerprint)
+
+
+def _notes_on_file(blueprint: Path, project: Project) -> tuple[Problem, ...]:
+    """The notes on a blueprint that has problems."""
+    from hydrantic.errors import BlueprintError
+    from hydrantic.reading import read_document
+
+    try:
+        return _notes(read_document(blueprint), project)
+    except BlueprintError:  # reported already
+        return ()
 
 
 def _jobs(blueprint: Path, overrides: Sequence[str], project: Project) -> int:
@@ -112,12 +141,17 @@ def _with_progress(blueprints: Sequence[Path]) -> Iterable[Path]:
 
 
 def _print_records(found: Sequence[_Found], options: Namespace) -> None:
-    problems = [_record(each.blueprint, problem) for each in found if each.error for problem in each.error.problems]
+    problems = [
+        _record(each.blueprint, problem, severity)
+        for each in found
+        for severity, told in (("error", each.error.problems if each.error else ()), ("note", each.notes))
+        for problem in told
+    ]
     traces = {str(each.blueprint): trace.to_plain() for each in found for trace in each.traces}
     print(json.dumps({"problems": problems, "traces": traces} if options.deep else problems, indent=2))
 
 
-def _record(blueprint: Path, problem: Any) -> dict[str, Any]:
+def _record(blueprint: Path, problem: Problem, severity: str) -> dict[str, Any]:
     from hydrantic.source import display, dotted
     from hydrantic.wording import message, suggestion
 
@@ -132,6 +166,7 @@ def _record(blueprint: Path, problem: Any) -> dict[str, Any]:
         "code": problem.code,
         "message": message(problem),
         "suggestion": suggestion(problem),
+        "severity": severity,
     }
 
 
@@ -141,10 +176,13 @@ def _print_reports(found: Sequence[_Found]) -> None:
 
     for each in found:
         if each.error is not None:
-            print(each.error, end="\n\n" if len(found) > 1 else "\n", file=sys.stderr)
+            print(each.error, end="\n\n" if len(found) > 1 or each.notes else "\n", file=sys.stderr)
+            _print_notes(each, sys.stderr)
             continue
         in_jobs = "" if each.jobs is None else f" in {counted(each.jobs, 'job')}"
-        print(visible(f"{display(each.blueprint)}: no problems{in_jobs}"))
+        noted = f", {counted(len(each.notes), 'note')}" if each.notes else ""
+        print(visible(f"{display(each.blueprint)}: no problems{in_jobs}{noted}"))
+        _print_notes(each, sys.stdout)
         for trace in each.traces:
             from hydrantic.tracing.telling import tell
 
@@ -152,3 +190,12 @@ def _print_reports(found: Sequence[_Found]) -> None:
     wrong = [each for each in found if each.error is not None]
     if len(found) > 1 and wrong:
         print(f"{len(wrong)} of {len(found)} blueprints have problems", file=sys.stderr)
+
+
+def _print_notes(found: _Found, stream: TextIO) -> None:
+    if not found.notes:
+        return
+    from hydrantic.wording import paragraphs
+
+    heading = "what differs from where it was packed:\n" if found.error is not None else ""
+    print(f"{heading}{paragraphs(found.notes)}", file=stream)

@@ -110,7 +110,7 @@ class _Asked:
     @classmethod
     def of(cls, verb: str, before: Sequence[str], last: str) -> _Asked:
         """Sort the words before the cursor into options with their values, and the others."""
-        parser = _parser_of(import_module(f"hydrantic.cli.{verb}").parser(), before)
+        parser = _parser_of(import_module(f"hydrantic.cli.{verb.replace('-', '_')}").parser(), before)
         plain, options = list[str](), dict[str, str]()
         action, only_words = None, False
         for word in before:
@@ -197,8 +197,9 @@ def _configured(asked: _Asked) -> list[str]:
 def _anything(asked: _Asked) -> Answer:
     """The words of a verb that takes a blueprint and overrides, or a path."""
     if not asked.takes_blueprint:
-        takes_path = any(each.type is Path and not each.option_strings for each in asked.parser._actions)  # noqa: SLF001 -- as above
-        return Files() if takes_path and not asked.plain else []
+        paths = [each for each in asked.parser._actions if each.type is Path and not each.option_strings]  # noqa: SLF001 -- as above
+        takes_more = any(each.nargs in {"*", "+"} for each in paths)
+        return Files() if takes_more or (paths and not asked.plain) else []
     blueprint, overrides = _sorted(asked)
     if blueprint is None:
         return Files(suffixes=YAML)
@@ -267,6 +268,19 @@ def _sweep(asked: _Asked) -> Answer:
     return Files(only_folders=True) if len(asked.plain) == 1 else []
 
 
+def _run(asked: _Asked) -> Answer:
+    """A run, and behind it overrides of its blueprint, where the verb takes some."""
+    if not asked.plain:
+        return Files()
+    blueprint = Path(asked.plain[0]).expanduser() / "blueprint.yaml"
+    takes_overrides = any(each.nargs == "*" for each in asked.parser._actions)  # noqa: SLF001 -- as above
+    if not takes_overrides or not blueprint.is_file():
+        return []
+    from hydrantic.completion import Overrides
+
+    return Overrides.of(blueprint, asked.plain[1:], asked.vocabulary).complete(asked.last)
+
+
 def _completion(asked: _Asked) -> Answer:
     return [] if asked.plain else _beginning(SHELLS, asked.last)
 
@@ -277,6 +291,7 @@ _ANSWERS: Final[Mapping[str, Callable[[_Asked], Answer]]] = {
     "describe": _describe,
     "init": _init,
     "sweep": _sweep,
+    **dict.fromkeys(("resume", "test", "validate", "predict", "export", "serve"), _run),
     "completion": _completion,
 }
 """What stands behind each verb that does not take a blueprint and overrides alone."""

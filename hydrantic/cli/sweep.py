@@ -141,9 +141,9 @@ def _table(directory: Path, options: Namespace) -> int:
         columns=_split(options.columns),
     )
     if options.output is None:
-        print(_on_paper(table, options.form) if options.form else _on_terminal(table))
+        print(on_paper(table, options.form) if options.form else on_terminal(table))
     else:
-        _write(options.output, _on_paper(table, options.form or _form_of(options.output)))
+        written_to(options.output, on_paper(table, options.form or form_of(options.output)))
     if options.picture is not None:
         _draw(sweep, options.picture)
     return 0
@@ -154,14 +154,16 @@ def _split(names: Sequence[str]) -> list[str]:
     return [name for each in names for name in each.split(",") if name]
 
 
-def _on_terminal(table: Table) -> str:
+def on_terminal(table: Table) -> str:
+    """A table as wide as the terminal, in its colours."""
     from hydrantic.sweeping.table import as_text
     from hydrantic.sweeping.words import STYLES, columns_of, is_coloured
 
     return "\n".join(as_text(table, columns_of(sys.stdout), styles=STYLES if is_coloured(sys.stdout) else None))
 
 
-def _on_paper(table: Table, form: str) -> str:
+def on_paper(table: Table, form: str) -> str:
+    """A table as CSV, Markdown or JSON."""
     from hydrantic.sweeping.table import as_csv, as_json, as_markdown
     from hydrantic.texts import visible, visible_json
 
@@ -170,14 +172,24 @@ def _on_paper(table: Table, form: str) -> str:
     return visible(as_csv(table).rstrip("\n") if form == "csv" else as_markdown(table))
 
 
-def _form_of(file: Path) -> str:
+def form_of(file: Path) -> str:
+    """The form that a file's ending tells.
+
+    Raises:
+        UsageError: it tells none.
+    """
     forms = {".csv": "csv", ".md": "markdown", ".json": "json"}
     if file.suffix not in forms:
         raise UsageError(f"which form shall {file} have? give it the ending .csv, .md or .json, or say --csv")
     return forms[file.suffix]
 
 
-def _write(file: Path, text: str) -> None:
+def written_to(file: Path, text: str) -> None:
+    """Write a text that a person asked for, and say where.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     from hydrantic.rundir import write_atomically
     from hydrantic.source import display
 

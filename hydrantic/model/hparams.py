@@ -93,8 +93,12 @@ class CheckpointHparams(Hparams):
     """Whether `last.ckpt` holds the latest state."""
     every_n_epochs: PositiveInt = 1
     """Every how many epochs a checkpoint may be saved."""
+    every_n_steps: PositiveInt | None = None
+    """Every how many steps `last.ckpt` is renewed within an epoch, so that less is lost to a crash; null for never."""
     save_weights_only: bool = False
     """Whether only the weights are saved: smaller, but training cannot be resumed from it."""
+    on_error: Literal["stop", "warn"] = "stop"
+    """What a run does when a checkpoint cannot be written: stop as failed, or say so and go on; older ones stay."""
 
 
 class EarlyStoppingHparams(Hparams):

@@ -149,6 +149,14 @@ class Model(LightningModule, Generic[H]):
         """Log the test."""
         self._log("test")
 
+    def epoch_state(self) -> dict[str, Any]:
+        """The sums of the training epoch at hand, for a checkpoint."""
+        return self._tallies["training"].state()
+
+    def load_epoch_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with the sums of a training epoch."""
+        self._tallies["training"].load_state(state, self.device)
+
     def _log(self, stage: str) -> dict[str, Tensor]:
         values = self._tallies[stage].compute()
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})

@@ -140,6 +140,35 @@ class Tally:
                 results[label] = value
         return results
 
+    def state(self) -> dict[str, Any]:
+        """What has been noted, as tensors and plain types; the metrics keep their own states."""
+        return {
+            "has_begun": self._has_begun,
+            "steps": self._steps,
+            "elements": self._elements,
+            "values": {
+                name: [torch.stack([v.reshape(()) for v, _ in kept]), [s for _, s in kept]]
+                for name, kept in self._values.items()
+            },
+            "sums": dict(self._sums),
+            # Cloned, since a view would be saved with all that it is a view of.
+            "kept": [[[o.clone(), t.clone()] for o, t in _joined(kept)] if kept else [] for kept in self._kept],
+            "samples": {position: [o.clone(), t.clone()] for position, (o, t) in self._samples.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on with what `state` returned."""
+        self._has_begun, self._steps, self._elements = state["has_begun"], state["steps"], state["elements"]
+        self._values = {
+            name: list(zip(values.to(device).unbind(), sizes, strict=True))
+            for name, (values, sizes) in state["values"].items()
+        }
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self._kept = [[(output.to(device), target.to(device)) for output, target in kept] for kept in state["kept"]]
+        self._samples = {
+            key: (output.to(device), target.to(device)) for key, (output, target) in state["samples"].items()
+        }
+
     def _fold(self) -> None:
         for name, kept in self._values.items():
             stacked = torch.stack([value for value, _ in kept]).reshape(len(kept))

@@ -139,7 +139,8 @@ def _lead(order: _Order) -> None:
         with recording(log):
             drafted = draft(plan)
         try:
-            execute(drafted, order.directory, order.project, _terms(order, plan), team)
+            with order.directory.held():
+                execute(drafted, order.directory, order.project, _terms(order, plan), team)
         except NotBegun as error:
             raise error.reason from error
 

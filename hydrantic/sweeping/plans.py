@@ -15,6 +15,7 @@ from hydrantic.document import Document, Node
 from hydrantic.planning import make_plan
 from hydrantic.problems import Problems
 from hydrantic.project import Project
+from hydrantic.provenance import origins_in
 from hydrantic.sections import OF_SWEEPS
 from hydrantic.sweeping.sweeper import Combination
 from hydrantic.yaml_text import to_yaml
@@ -36,6 +37,8 @@ class PlannedJob:
     """The contents of its `blueprint.yaml`."""
     sources: tuple[Path, ...] = field(default=(), repr=False)
     """Every file that it was composed of."""
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where its values came from; see `hydrantic.provenance`."""
 
     @property
     def sha256(self) -> str:
@@ -63,7 +66,9 @@ class JobPlanner:
         plan = make_plan(document, self.project, problems)
         text = f"# Job {number} of a sweep: {' '.join(overrides)}\n{to_yaml(plan.resolved())}"
         sources = tuple(document.texts)
-        return PlannedJob(number, overrides, params_of(overrides), plan.name, plan.objective, text, sources)
+        return PlannedJob(
+            number, overrides, params_of(overrides), plan.name, plan.objective, text, sources, origins_in(plan)
+        )
 
 
 def _without_sweeps(document: Document) -> Document:
@@ -103,6 +108,8 @@ class JobFile:
     """What the reporter of a study needs."""
     threads: int | None = None
     """How many threads torch may use; None leaves that to torch."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the values of its blueprint came from."""
 
     def to_json(self) -> str:
         """The file's contents."""

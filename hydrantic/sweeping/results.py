@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     import polars
     from lightning.pytorch import LightningModule
 
+    from hydrantic.run import Run
+
 
 @dataclass(frozen=True)
 class Job:
     """One job of a sweep, as it stands."""
 
     record: JobRecord = field(repr=False)
+    project: Path | None = field(default=None, repr=False)
+    """Whose components it uses; None for the project that holds the working directory."""
 
     @property
     def number(self) -> int:
@@ -62,9 +66,17 @@ class Job:
         Raises:
             UsageError: the job kept no weights.
         """
-        from hydrantic.opening import open_run
+        return self.run().model
 
-        return open_run(self.path).model
+    def run(self) -> Run:
+        """The job's run, with all that it holds.
+
+        Raises:
+            UsageError: it has not begun.
+        """
+        from hydrantic.run import load
+
+        return load(self.path, project=self.project)
 
     def __repr__(self) -> str:
         return f"<job {self.number}: {' '.join(self.overrides)}, {self.state}>"
@@ -82,13 +94,18 @@ class Sweep:
     @property
     def jobs(self) -> tuple[Job, ...]:
         """The jobs in their order."""
-        return tuple(map(Job, self.record.jobs))
+        return tuple(self._job(each) for each in self.record.jobs)
 
     @property
     def best(self) -> Job | None:
         """The job with the best value of the objective; None where no job has one."""
         best = self.record.best
-        return None if best is None else Job(best)
+        return None if best is None else self._job(best)
+
+    def _job(self, record: JobRecord) -> Job:
+        """A job with the project that the sweep was made in, where that is still there."""
+        said = self.record.about.get("project")
+        return Job(record, Path(said) if isinstance(said, str) and Path(said).is_dir() else None)
 
     def table(self) -> polars.DataFrame:
         """The results: a row per job with its swept values, its objective and its metrics."""

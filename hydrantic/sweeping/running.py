@@ -67,7 +67,7 @@ class JobFolders:
                 f"two jobs would share the folder {folder}; write `hydra.sweep.subdir` with ${{hydra.job.num}} in it"
             ) from None
         root = None if self.project.root is None else str(self.project.root)
-        file = JobFile(job.number, job.overrides, self.sweep.name, root, self.test, report)
+        file = JobFile(job.number, job.overrides, self.sweep.name, root, self.test, report, origins=job.origins)
         (directory / "blueprint.yaml").write_text(job.text, "utf-8")
         (directory / "job.json").write_text(file.to_json(), "utf-8")
         return JobRecord(job.number, directory, job.overrides, job.params, sha256=job.sha256)

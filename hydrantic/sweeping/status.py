@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from hydrantic.errors import UsageError
+from hydrantic.liveness import has_gone
 from hydrantic.rundir import plain_json
 from hydrantic.source import display
 from hydrantic.sweeping.ledger import FILE, JobRecord, JobState, SweepRecord, is_written, read_ledger, seconds_since
@@ -70,22 +69,8 @@ def _seen(job: JobRecord, sweep: SweepRecord) -> JobRecord:
     except (OSError, ValueError):  # it has not begun
         return job
     if isinstance(fields, dict) and fields.get("status") == "running":
-        return replace(job, state="lost") if _has_gone(fields) else job
+        return replace(job, state="lost") if has_gone(fields) else job
     return told_by_its_run(job, sweep.objective) or job
-
-
-def _has_gone(fields: Mapping[str, Any]) -> bool:
-    """Whether the process of a run, which was on this machine, is no more."""
-    pid = fields.get("pid")
-    if fields.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0 or os.name != "posix":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):  # another user's
-        return False
-    return False
 
 
 def exit_code(sweep: SweepRecord) -> int:

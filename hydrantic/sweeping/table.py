@@ -8,7 +8,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hydrantic.errors import UsageError
@@ -63,6 +63,8 @@ class Table:
     """The column of the objective."""
     is_chosen: bool = False
     """Whether a person chose the columns, so that none may be left out."""
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    """How soon further columns are left out where a terminal is too narrow; the objective has 0, swept keys 2."""
 
     def column(self, name: str) -> list[Cell]:
         """The cells of a column."""
@@ -462,7 +464,8 @@ def _least(table: Table, name: str, head: str) -> int:
 
 
 def _importance(table: Table, name: str) -> int:
-    ranks = {table.objective: 0, JOB: 1, COUNT: 3, MISSING: 3, SECONDS: 6}
+    ranks: dict[str | None, int] = {table.objective: 0, JOB: 1, COUNT: 3, MISSING: 3, SECONDS: 6}
+    ranks.update(table.ranks)
     if name in ranks:
         return ranks[name]
     if name in table.keys:

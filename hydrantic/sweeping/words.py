@@ -24,7 +24,7 @@ _CODES: Final = {"bold": "1", "faint": "2", "red": "31", "green": "32", "yellow"
 
 STYLES: Final[Mapping[str, str]] = {
     "finished": "green", "running": "cyan", "failed": "red", "lost": "red", "interrupted": "yellow",
-    "pruned": "faint", "planned": "faint",
+    "pruned": "faint", "planned": "faint", "died": "red", "broken": "red",
 }  # fmt: skip
 """The colour of each state."""
 

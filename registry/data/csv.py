@@ -14,7 +14,7 @@ from hydrantic import InMemoryData, InputPath, InvalidField, Samples, register_d
 
 from .columns import TRUTHS, Column, describe, few_whole_numbers, number_classes
 from .shipped import TableHparams
-from .text_table import ROW, TextTable, read_text_table
+from .text_table import ROW, TextTable, read_text_table, text_table
 
 CLASSES = {"multiclass", "binary"}
 
@@ -85,11 +85,31 @@ class Csv(InMemoryData[CsvHparams]):
         super().load_state_dict(state_dict)
         self._known = state_dict["columns"]
 
+    def row_fields(self) -> dict[str, Any]:
+        """The type of each value of a row by its column's name; None too where missing values are filled in."""
+        fills = self.thparams.missing == "mean"
+        numbers = fills and self.preprocessing.means is not None
+        return {each.name: _type_of(each, numbers if each.kind != "category" else fills) for each in self._inputs()}
+
+    def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+        """Inputs `(rows, values)` before preprocessing, of rows as `row_fields` describes them."""
+        columns = self._inputs()
+        table = text_table([each.name for each in columns], rows)
+        return torch.cat([each.encode(table) for each in columns], dim=1).float()
+
+    def _inputs(self) -> list[Column]:
+        if self._known is None and self._columns is None:
+            self.setup()
+        known = self._known or self._columns
+        assert known is not None  # else there would have been nothing to set up
+        return [Column.from_plain(each) for each in known["inputs"]]
+
     def _targets(self, table: TextTable) -> tuple[str, ...]:
         targets = self.thparams.targets
         if not targets or len(set(targets)) < len(targets):
             raise InvalidField("target", "must name at least one column, and each once")
-        if self._known is not None and not set(targets) & set(table.columns):
+        there = set(targets) & set(table.columns)
+        if self._known is not None and all(table.frame[name].null_count() == len(table.frame) for name in there):
             return ()
         _refuse_unknown(table, "target", targets)
         return targets
@@ -145,6 +165,12 @@ class Csv(InMemoryData[CsvHparams]):
             if table.frame[name].n_unique() == 1:
                 raise InvalidField("target", f"column '{name}' has the same value in every row")
         return describe_target(table, columns, self.thparams.task)
+
+
+def _type_of(column: Column, may_be_missing: bool) -> Any:
+    kinds: dict[str, Any] = {"number": float, "truth": bool}
+    kind = kinds.get(column.kind) or Literal[column.categories]
+    return kind | None if may_be_missing else kind
 
 
 class Target:
@@ -231,6 +257,7 @@ def _samples(table: TextTable, inputs: Sequence[Column], target: Target, *, labe
         feature_names=tuple(name for column in inputs for name in column.names),
         target_names=tuple(column.name for column in target.columns),
         ids=None if ids is None else tuple(table.frame[ids].fill_null("")),
+        rows=torch.from_numpy(table.frame[ROW].to_numpy().astype("int64")),
         parts=None if labelled else (nothing, nothing, nothing),
         scalable=scalable,
     )

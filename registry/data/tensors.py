@@ -30,15 +30,32 @@ class TensorsHparams(InMemoryDataHparams):
 class Tensors(InMemoryData[TensorsHparams]):
     """Inputs and targets from a `.npz` or `.pt` file; a file that holds anything but tensors is refused, not run.
 
+    A checkpoint keeps the task, and with it a file without targets can be predicted.
+
     Raises:
         InvalidField: the file or a tensor in it is missing or does not fit.
     """
+
+    _known: Mapping[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The task and the number of target values, besides what every data module keeps."""
+        samples = self.samples
+        values = samples.targets.shape[1] if samples.targets.ndim > 1 else None
+        return super().state_dict() | {"target": {"task": samples.task, "values": values}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the task, besides what every data module does."""
+        super().load_state_dict(state_dict)
+        self._known = state_dict.get("target")
 
     def load(self) -> Samples:
         """Read the file."""
         hparams = self.thparams
         content = read_tensors(hparams.path)
         inputs = _chosen(content, "inputs", hparams.inputs, hparams.path)
+        if self._known is not None and hparams.targets not in content:
+            return _unlabelled(_as_inputs(inputs), self._known["task"], self._known["values"])
         targets = _chosen(content, "targets", hparams.targets, hparams.path)
         if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
             raise InvalidField(
@@ -46,10 +63,8 @@ class Tensors(InMemoryData[TensorsHparams]):
             )
         if len(inputs) == 0:
             raise InvalidField("path", f"{hparams.path} holds no samples")
-        inputs = inputs.float().reshape(len(inputs), *(inputs.shape[1:] or (1,)))
-        _refuse_not_finite(inputs, "inputs")
         task = hparams.task if hparams.task != "auto" else task_of(targets)
-        return Samples(inputs=inputs, targets=_as_targets(targets, task), task=task)
+        return Samples(inputs=_as_inputs(inputs), targets=_as_targets(targets, task), task=task)
 
 
 def read_tensors(path: Path) -> Mapping[str, Tensor]:
@@ -95,6 +110,19 @@ def _chosen(content: Mapping[str, Tensor], field: str, name: str, path: Path) ->
 def _refuse_not_finite(values: Tensor, field: str) -> None:
     if not bool(values.isfinite().all()):
         raise InvalidField(field, "some values are NaN or infinite")
+
+
+def _as_inputs(values: Tensor) -> Tensor:
+    inputs = values.float().reshape(len(values), *(values.shape[1:] or (1,)))
+    _refuse_not_finite(inputs, "inputs")
+    return inputs
+
+
+def _unlabelled(inputs: Tensor, task: Any, values: int | None) -> Samples:
+    """Samples without targets: none is in any part, and theirs are such as no loss accepts or counts as right."""
+    nothing = torch.empty(0, dtype=torch.int64)
+    targets = torch.full((len(inputs),), -1) if values is None else torch.full((len(inputs), values), torch.nan)
+    return Samples(inputs=inputs, targets=targets, task=task, parts=(nothing, nothing, nothing))
 
 
 def task_of(targets: Tensor) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -72,6 +72,26 @@ def read_text_table(path: Path, separator: str, missing: Iterable[str]) -> TextT
         # To polars, a row that is too short has missing values.
         _refuse_ragged(path, separator, header)
     return TextTable(path, separator, frame)
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Rows that come from no file as the columns of text that they would be in one.
+
+    Arguments:
+        columns: names of the columns, each a key of every row.
+        rows: numbers, truth values, texts, and None where a value is missing.
+    """
+    import polars
+
+    texts = {name: [_as_text(row[name]) for row in rows] for name in columns}
+    frame = polars.DataFrame(texts, schema=dict.fromkeys(columns, polars.String))
+    return TextTable(Path("request"), ",", frame.with_row_index(ROW))
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else repr(float(value))
 
 
 def _header(path: Path, separator: str) -> tuple[str, ...]:

@@ -50,11 +50,12 @@ def test_json_gives_the_same_as_records(capsys: pytest.CaptureFixture[str]) -> N
             "blueprint": "bad.yaml", "file": "bad.yaml", "line": 2, "column": 20, "place": "bad.yaml:2:20",
             "path": "model.hiden_dims", "code": "unknown-field",
             "message": "mlp has no field 'hiden_dims'; did you mean 'hidden_dims'?", "suggestion": "hidden_dims",
+            "severity": "error",
         },
         {
             "blueprint": "bad.yaml", "file": None, "line": None, "column": None,
             "place": "command line: optimizer.lr=-1", "path": "optimizer.lr", "code": "value:greater_than",
-            "message": "must be greater than 0", "suggestion": None,
+            "message": "must be greater than 0", "suggestion": None, "severity": "error",
         },
     ]  # fmt: skip
 

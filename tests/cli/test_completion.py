@@ -206,6 +206,14 @@ def test_list_and_describe_take_kinds_and_names(here: Path) -> None:
     assert texts("hydrantic describe optimizer lbfgs ") == []
 
 
+@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
+def test_a_run_is_a_path_and_overrides_of_its_blueprint_follow_it(here: Path, verb: str) -> None:
+    write(here / "run" / "blueprint.yaml", BLUEPRINT)
+    assert answer(["hydrantic", verb, "ru"]) == Files()
+    assert texts(f"hydrantic {verb} run model.dr") == ["model.dropout="]
+    assert texts(f"hydrantic {verb} elsewhere model.dr") == []
+
+
 def test_init_takes_a_folder_and_completion_a_shell() -> None:
     assert answer(["hydrantic", "init", ""]) == Files(only_folders=True)
     assert texts("hydrantic completion ") == ["bash", "zsh", "fish"]

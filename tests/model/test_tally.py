@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,3 +239,36 @@ def test_a_metric_without_a_sample_has_the_state_of_none_in_the_shape_of_one() -
 
 def test_an_epoch_without_a_step_has_no_values() -> None:
     assert Tally({"mse": Wired(MeanSquaredError())}).compute() == {}
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(1, 1 << 22), (5, 1 << 22), (5, 100)])
+def test_a_tally_that_went_through_a_checkpoint_goes_on_to_the_last_bit(
+    cut: int, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "MAX_KEPT", kept)
+    monkeypatch.setattr(tally, "_FOLD", 4)
+    errors = [MeanSquaredError(), MeanSquaredError()]  # whose sums depend on what is added when
+    tallies = [Tally({"mse": Wired(each)}) for each in errors]
+    samples = [(torch.randn(n, 3), torch.randn(n, 3)) for n in (16, 7, 16, 1, 16, 9, 3)]
+    for number, (outputs, targets) in enumerate(samples):
+        if number == cut:
+            torch.save([tallies[1].state(), errors[1].metric_state], tmp_path / "a.ckpt")
+            state, counted = torch.load(tmp_path / "a.ckpt", weights_only=True)
+            again = MeanSquaredError()
+            tallies[1] = Tally({"mse": Wired(again)})
+            for name, value in counted.items():
+                setattr(again, name, value)
+            tallies[1].load_state(state, torch.device("cpu"))
+        for each in tallies:
+            each.add(len(targets), {"loss": (outputs - targets).square().mean()}, outputs, targets)
+    one, other = (each.compute() for each in tallies)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_state_of_a_tally_holds_no_more_than_it_counts(tmp_path: Path) -> None:
+    everything = torch.randn(10_000, 3)
+    counted = Tally({"mse": Wired(MeanSquaredError())})
+    counted.add(4, {"loss": torch.tensor(1.0)}, everything[:4], everything[4:8])
+    torch.save(counted.state(), tmp_path / "a.ckpt")
+    assert (tmp_path / "a.ckpt").stat().st_size < 10_000

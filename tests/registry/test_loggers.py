@@ -307,6 +307,22 @@ def test_mlflow_writes_below_the_run_and_is_read_back(run_dir: Path) -> None:
     assert [metric.step for metric in client.get_metric_history(logger.run_id, "validation/loss")] == [3, 7]
 
 
+def test_mlflow_goes_on_with_the_same_run(run_dir: Path) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    for step in range(2):
+        logger: Any = loggers.mlflow(MLFlowHparams(), run_dir, "digits", "a-run")
+        logger.log_metrics({"loss": 0.5}, step=step)
+        logger.finalize("interrupted" if step == 0 else "finished")
+    client = MlflowClient((run_dir / "mlflow").as_uri())
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert [each.step for each in client.get_metric_history(run.info.run_id, "loss")] == [0, 1]
+
+
 @pytest.mark.parametrize("uri", ["ftp://host", "databricks", "file:///etc", "http://user:password@host"])
 def test_only_the_address_of_a_server_is_taken_for_mlflow(uri: str) -> None:
     with pytest.raises(ValidationError, match="tracking_uri"):
