@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +40,9 @@ _OF_CLASSES = ("multiclass", "binary")
 def answers(outputs: Any, facts: Facts, key: str | None = None) -> Answers:
     """What outputs mean, by the data's task.
 
-    Outputs are raw, as the stock losses take them, or log-probabilities, which a softmax leaves alone. One output of a
-    binary task is that of the second class.
+    Outputs are raw, as the stock losses and metrics take them: probabilities of classes are their softmax, of labels
+    their sigmoid. Log-probabilities, which a softmax leaves alone, and probabilities that add up to 1 are known as such.
+    One output of a binary task is that of the second class.
 
     Arguments:
         outputs: what the model returned: a tensor whose first dimension counts the samples, or several.
@@ -56,6 +58,7 @@ def answers(outputs: Any, facts: Facts, key: str | None = None) -> Answers:
     values = chosen.reshape(-1, 1) if chosen.ndim == 1 else chosen
     names = _names(facts.target_names, values, facts.num_labels)
     if facts.task == "multilabel":
+        _warn_of_shares(values)
         return Answers(facts.task, (values > 0).long(), values.sigmoid(), names)
     return Answers(facts.task, values, names=names)
 
@@ -79,12 +82,34 @@ def _chosen(outputs: Any, key: str | None) -> Tensor:
 def _classes(outputs: Tensor, facts: Facts) -> Answers:
     if facts.num_classes in {2, None} and (outputs.ndim == 1 or outputs.shape[1] == 1):  # one decides between two
         margin = outputs.reshape(-1)
+        _warn_of_shares(margin)
         probabilities = torch.stack([-margin, margin], 1).sigmoid()
         return Answers(facts.task, (margin > 0).long(), probabilities, _names(facts.class_names, probabilities))
     if outputs.ndim != 2:
         raise UsageError(f"outputs of shape {tuple(outputs.shape)} are not one value for each class")
     names = _names(facts.class_names, outputs, facts.num_classes)
-    return Answers(facts.task, outputs.argmax(1), outputs.softmax(1), names)
+    return Answers(facts.task, outputs.argmax(1), _shares(outputs), names)
+
+
+def _shares(outputs: Tensor) -> Tensor:
+    """The probability of each class; of a network that ends in a softmax, its outputs."""
+    total = outputs.sum(1, dtype=torch.float64)
+    precision = max(1e-5, torch.finfo(outputs.dtype).eps)
+    are_shares = bool((outputs >= 0).all()) and bool(((total - 1).abs() < precision).all())
+    return outputs if are_shares else outputs.softmax(1)
+
+
+_ENOUGH = 20
+"""How many samples' raw outputs would hardly all lie between 0 and 1."""
+
+
+def _warn_of_shares(outputs: Tensor) -> None:
+    if len(outputs) >= _ENOUGH and bool(((outputs >= 0) & (outputs <= 1)).all()):
+        warnings.warn(
+            "all outputs lie between 0 and 1. If the model ends in a sigmoid, the predictions are wrong: outputs are "
+            "taken as raw, as losses and metrics take them, so let it return what comes before the sigmoid",
+            stacklevel=4,
+        )
 
 
 def _names(stated: tuple[str, ...] | None, values: Tensor, count: int | None = None) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
 
-from hydrantic.checkpoints import AtomicCheckpointIO, checkpoint_callback
+from hydrantic.checkpoints import checkpoint_callback
 from hydrantic.components import Component
-from hydrantic.contents import Contents, Described
+from hydrantic.contents import Contents, DescribedCheckpoints
 from hydrantic.errors import BlueprintError, HydranticError, InvalidField
 from hydrantic.exact import Exact
 from hydrantic.facts import Facts
@@ -162,7 +162,6 @@ def assemble(
     chosen = [_built(plan, each, directory) for each in plan.callbacks.values()]
     own = [
         *_own_callbacks(plan, directory),
-        Described(_contents(drafted)),
         *([Progress()] if shows_progress else []),
         *callbacks,
     ]
@@ -173,7 +172,7 @@ def assemble(
         callbacks=[without_empty_hooks(each) for each in (*chosen, *own)],
         default_root_dir=directory.path,
         # Which processes there are is hydrantic's own matter, also where Slurm or torchrun has started this one.
-        plugins=[AtomicCheckpointIO(stops=_stops(plan)), LightningEnvironment()],
+        plugins=[DescribedCheckpoints(_contents(drafted), stops=_stops(plan)), LightningEnvironment()],
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in (*chosen, *own)),
         enable_progress_bar=shows_progress,
         enable_model_summary=summary,

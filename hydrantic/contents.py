@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-
-from hydrantic.checkpoints import CheckpointError, read_checkpoint
+from hydrantic.checkpoints import AtomicCheckpointIO, CheckpointError, read_checkpoint
 from hydrantic.facts import FACT_NAMES, Facts
 from hydrantic.identity import Identity
 from hydrantic.source import display
@@ -73,15 +71,21 @@ def read(file: Path) -> tuple[dict[str, Any], Contents]:
     return state, Contents.of(state, file)
 
 
-class Described(Callback):
-    """Lets every checkpoint of a run carry its contents."""
+class DescribedCheckpoints(AtomicCheckpointIO):
+    """Writes checkpoints that carry their contents, also those that hold no more than weights.
 
-    def __init__(self, contents: Contents) -> None:
+    Arguments:
+        contents: what they carry.
+        stops: see `AtomicCheckpointIO`.
+    """
+
+    def __init__(self, contents: Contents, *, stops: bool = True) -> None:
+        super().__init__(stops=stops)
         self._plain = contents.to_plain()
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add them."""
-        checkpoint[KEY] = self._plain
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Add the contents, and save."""
+        super().save_checkpoint({**checkpoint, KEY: self._plain}, path, storage_options)
 
 
 _TUPLES: Final = {each.name for each in fields(Facts) if "tuple" in str(each.type)}

@@ -150,7 +150,7 @@ def _began(run: Path) -> tuple[str, str, Path]:
 
 def _of_sweep(folder: Path) -> str:
     jobs = sorted(record.parent for record in folder.glob(f"*/{RECORD}"))
-    example = f", such as {display(jobs[0])} (`hydrantic sweep {display(folder)}` lists them)" if jobs else ""
+    example = f", such as {display(jobs[0])} (`hydrantic runs {display(folder)}` lists them)" if jobs else ""
     return f"{display(folder)} is a sweep of many runs; name one of its jobs{example}"
 
 

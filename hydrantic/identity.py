@@ -59,8 +59,13 @@ def files_of(components: Iterable[Component[Any]]) -> dict[str, Path]:
 def own_modules() -> dict[str, Path]:
     """The files of the project's shelf that are imported: those of its components, and of what these use."""
     own = {name: each for name, each in list(sys.modules.items()) if name.partition(".")[0] == "registry"}
-    files = {name: getattr(each, "__file__", None) for name, each in own.items()}
-    return {f"{name.replace('.', '/')}{Path(file).suffix}": Path(file) for name, file in files.items() if file}
+    files = {name: Path(file) for name, each in own.items() if (file := getattr(each, "__file__", None))}
+    return {_as_file(name, file): file for name, file in files.items()}
+
+
+def _as_file(module: str, file: Path) -> str:
+    """A module as its file is written in the project: `registry/__init__.py`, `registry/sizes.py`."""
+    return f"{module.replace('.', '/')}{'/__init__' if file.stem == '__init__' else ''}{file.suffix}"
 
 
 def key(component: Component[Any] | Entry) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor
 
 from hydrantic.build import build_data, build_model
 from hydrantic.checking import Overrides, override_texts, prepare
@@ -155,7 +157,19 @@ def _load_weights(model: LightningModule, state: dict[str, Any], whence: _Whence
     try:
         model.configure_model()
         model.on_load_checkpoint(state)
+        _take_type(model, state["state_dict"])
         model.load_state_dict(state["state_dict"], strict=model.strict_loading)
     except Exception as error:  # a model may raise anything in its hooks
         lines = [line.strip() for line in str(error).splitlines()]
         raise whence.refuse(" ".join(lines[1:4]) or (lines or [type(error).__name__])[0]) from error
+
+
+def _take_type(model: LightningModule, weights: Mapping[str, Tensor]) -> None:
+    """Let a model compute in the type that its weights were kept in, as `trainer.precision` made it: none is rounded."""
+    kept, built = _types(weights.values()), _types(model.parameters())
+    if len(kept) == 1 and kept != built:
+        model.to(*kept)
+
+
+def _types(tensors: Iterable[Tensor]) -> set[torch.dtype]:
+    return {each.dtype for each in tensors if each.is_floating_point()}

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
+from torch.utils.data import DataLoader, RandomSampler
 
 from hydrantic.answers import Answers, answering, answers
 from hydrantic.batches import BatchLoader
@@ -51,16 +52,15 @@ def predict(opened: Opened, split: Split = "all") -> polars.DataFrame:
     """What an opened run says about each sample of its data.
 
     Columns: `id`, where the data names its samples, else `row`, the sample's row in its source, counted from 0; `part`
-    (training, validation or test), where all of the data that the model was trained on is predicted. Then, by the task
-    that the data states:
+    (training, validation or test), where all of the data that the model was trained on is predicted. A data module
+    without a `predict_dataloader` gives its test part for all. Then, by the task that the data states:
 
     - classes: `prediction`, the class's name, and `probability_<class>`;
     - labels: `prediction_<label>`, 0 or 1, and `probability_<label>`;
     - numbers: `prediction`, or `prediction_<target>` for several.
 
-    And `target`, or `target_<name>` for several, where the data has targets. Outputs are taken as raw, as the stock
-    losses take them: classes' probabilities are their softmax, which leaves log-probabilities alone, labels' and a
-    single output's their sigmoid. Where the data states no task, or the outputs do not suit it, they stand as they are:
+    And `target`, or `target_<name>` for several, where the data has targets. Outputs are taken as `hydrantic.answers`
+    says. Where the data states no task, or the outputs do not suit it, they stand as they are:
     `output`, or `output_0` and so on.
 
     Arguments:
@@ -129,7 +129,8 @@ class _Samples:
     """The batches; None asks the data module itself."""
     ids: Any = None
     rows: Tensor | None = None
-    parts: polars.Series | None = None
+    parts: polars.Series | str | None = None
+    """The part that each of them is in, or all of them are."""
     targets: Tensor | None = None
 
 
@@ -137,16 +138,23 @@ def _samples(opened: Opened, split: Split, *, is_other: bool) -> _Samples:
     data = opened.data
     if isinstance(data, InMemoryData):
         return _in_memory(data, split, is_other=is_other)
-    method, stage = _LOADERS[split]
-    if split == "all" and not is_overridden(method, data):
-        method, stage = _LOADERS["test"]
+    is_told = split != "all" or is_overridden("predict_dataloader", data)
+    method, stage = _LOADERS[split if is_told else "test"]
     if not is_overridden(method, data):
         raise UsageError(f"'{opened.plan.data.name}' has nothing to predict: it defines no {method}")
     if method == "predict_dataloader":
         return _Samples(data)
     data.prepare_data()
     data.setup(stage)
-    return _Samples(data, getattr(data, method)())
+    return _Samples(data, _in_order(getattr(data, method)()), parts=None if is_told else "test")
+
+
+def _in_order(loader: Any) -> Any:
+    """A loader that shuffles, without: so that a row is the sample's place in its data set."""
+    if not isinstance(loader, DataLoader) or not isinstance(loader.sampler, RandomSampler):
+        return loader
+    kept = {name: getattr(loader, name) for name in ("dataset", "batch_size", "collate_fn", "num_workers")}
+    return DataLoader(**kept)
 
 
 def _in_memory(data: InMemoryData[Any], split: Split, *, is_other: bool) -> _Samples:
@@ -155,7 +163,7 @@ def _in_memory(data: InMemoryData[Any], split: Split, *, is_other: bool) -> _Sam
     if split == "all" or is_other:
         parts = None if is_other else _parts(data)
         return _Samples(data, None, samples.ids, rows, parts, samples.targets)
-    which = data.indices[_PARTS.index(split)]
+    which = data.indices[_PARTS.index(split)].sort().values
     if len(which) == 0:
         raise UsageError(f"the data has no {split} part: data.split leaves no sample for it")
     loader = BatchLoader(samples.inputs[which], samples.targets[which], data.thparams.batch_size)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.checking import prepare
-from hydrantic.errors import HydranticError, UsageError
+from hydrantic.errors import HydranticError, RunFailed, UsageError
 from hydrantic.finding import Found, find_run
 from hydrantic.fitting import NotBegun, execute, follow, gathered, silent_if_following
 from hydrantic.identity import changes, components_of, files_of, identities, own_modules
@@ -20,7 +20,7 @@ from hydrantic.project import Project
 from hydrantic.reading import read_document
 from hydrantic.rundir import RunDirectory, RunRecord, git_state, plain_json, runs_root, source_hashes, versions
 from hydrantic.source import KeyPath, display, dotted
-from hydrantic.texts import counted, cut
+from hydrantic.texts import counted, cut, on_one_line, visible
 from hydrantic.traces import Comparison, compared, read_trace
 from hydrantic.yaml_text import to_inline_yaml
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _TEST: Final = "test/"
 _SHOWN: Final = 40
 _MOST: Final = 4
+_UNLOGGED: Final = ("++loggers=null",)
+"""Nothing is logged twice: a logger that is not installed here, or its password, is not missed."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Rerun:
     compare."""
     unfinished: str = ""
     """How the recorded run ended, where it did not come to its end."""
+    failure: str = ""
+    """The error that both ended with."""
 
     @property
     def repeated(self) -> bool:
@@ -99,6 +103,7 @@ class Rerun:
             "matched": self.matched,
             "repeated": self.repeated,
             "unfinished": self.unfinished or None,
+            "failure": self.failure or None,
             "rows": self.trace.rows,
             "values": self.trace.values,
             "departure": None if departure is None else departure.to_plain(),
@@ -119,7 +124,7 @@ class Rerun:
             weights = "" if self.weights is None else ", and the weights of the best checkpoint"
             what = f"{counted(self.trace.values, 'value')} in {rows} of metrics.csv{weights}"
             ending = f"; but the run itself is not whole: it {self.unfinished}" if self.unfinished else ""
-            yield f"matched bit for bit: {what}{ending}"
+            yield f"matched bit for bit: {what}{ending}{', with the same error as now' if self.failure else ''}"
             return
         yield "did not match"
         if departure is not None:
@@ -197,6 +202,11 @@ class _Original:
         return said.get(status, "never came to its end")
 
     @property
+    def error(self) -> str | None:
+        """What it failed with, if it did."""
+        return _error(self.record)
+
+    @property
     def best(self) -> Path | None:
         """Its best checkpoint, where that is still there."""
         return _best(self.directory, self.record)
@@ -208,6 +218,11 @@ def _best(directory: Path, record: Mapping[str, Any]) -> Path | None:
     if file is None or not file.is_file() or not file.resolve().is_relative_to(directory.resolve()):
         return None
     return file
+
+
+def _error(record: Mapping[str, Any]) -> str | None:
+    said = _mapping(record.get("error"))
+    return on_one_line(f"{said.get('type')}: {said.get('message')}") if said else None
 
 
 def _last(directory: Path) -> Path | None:
@@ -233,7 +248,7 @@ class _Repetition:
     def carried_out(self) -> Rerun:
         from hydrantic.process import settings_as_they_were, use_threads
 
-        plan = prepare(self.original.directory / "blueprint.yaml", project=self.home)
+        plan = prepare(self.original.directory / "blueprint.yaml", _UNLOGGED, project=self.home)
         self._embed()
         with settings_as_they_were(), gathered(plan) as team:
             if isinstance(count := self.original.record.get("threads"), int) and count > 0:
@@ -259,23 +274,29 @@ class _Repetition:
 
     def _trained(self, plan: Plan, team: Team) -> Run:
         from hydrantic.build import draft
+        from hydrantic.run import Run
         from hydrantic.training import Terms
 
         drafted = draft(plan)
         self._compare_conditions(drafted)
         tests = self.test and (self.original.is_tested or bool(self.original.unfinished))
         terms = Terms(test=tests, noted={"rerun_of": str(self.original.directory.absolute())})
-        silent = replace(drafted, plan=replace(drafted.plan, loggers={}))
         if not team.place.leads:
-            follow(silent, terms, team)
+            follow(drafted, terms, team)
             raise SystemExit(0)
         self._tell()
         place = RunDirectory.create(self.root, plan.name)
         try:
-            return execute(silent, place, self.home, terms, team)
+            with place.held():
+                return execute(drafted, place, self.home, terms, team)
         except NotBegun as error:
             place.discard()
             raise error.reason from error.reason.__cause__
+        except RunFailed as error:
+            if self.original.error is None:
+                raise  # it came to its end then
+            print(visible(str(error)), file=sys.stderr)  # it may be what is to be repeated
+            return Run(place.path, plan, project=self.home.root)
 
     def _compare_conditions(self, drafted: Draft) -> None:
         record, plan = self.original.record, drafted.plan
@@ -299,14 +320,15 @@ class _Repetition:
         left_out = () if has_test or not self.original.is_tested else (_TEST,)
         if left_out:
             self.notes.append("the test was left out")
-        unfinished = self.original.unfinished
+        unfinished, error = self.original.unfinished, self.original.error
+        failure = error if error is not None and error == _error(record) else ""
         traces = (read_trace(each, without=left_out) for each in (self.original.directory, run.path))
-        trace = compared(*traces, to_the_end=not unfinished)
-        results = [] if unfinished else _results(self.original.record, record, left_out)
+        trace = compared(*traces, to_the_end=not unfinished or bool(failure))
+        results = _ends(self.original, record) if unfinished else _results(self.original.record, record, left_out)
         weights = None if unfinished else self._weights(run, record)
         return Rerun(
             self.original.directory, run, tuple(self.differences), tuple(self.notes), trace, tuple(results), weights,
-            unfinished,
+            unfinished, failure,
         )  # fmt: skip
 
     def _weights(self, run: Run, record: Mapping[str, Any]) -> str | None:
@@ -362,6 +384,13 @@ def _results(before: Mapping[str, Any], after: Mapping[str, Any], without: tuple
     return found
 
 
+def _ends(original: _Original, after: Mapping[str, Any]) -> list[Difference]:
+    """The error of a run that failed, where the repetition did not fail with it."""
+    if original.error in {None, _error(after)}:
+        return []
+    return [Difference("how it ended", original.error, _error(after) or after.get("status"))]
+
+
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
     """The circumstances of a run, as its record tells them."""
     git = _mapping(record.get("git"))
@@ -396,15 +425,20 @@ def _changed_components(original: _Original, plan: Plan) -> list[Difference]:
     """The components that are not what they were: by their identities, or where none were kept, by their sources."""
     present = identities(plan)
     if original.components:
-        told = (line.partition(": ") for line in changes(original.components, present))
+        kept = {name: each for name, each in original.components.items() if not _is_logger(name)}
+        told = (line.partition(": ") for line in changes(kept, present))
         return [
             Difference(name, _version(original.components.get(name)), _version(present.get(name)), words)
             for name, _, words in told
         ]
     before, after = _mapping(original.record.get("components")), source_hashes(files_of(components_of(plan)))
-    changed = [name for name, source in before.items() if after.get(name) != source]
+    changed = [name for name, source in before.items() if after.get(name) != source and not _is_logger(name)]
     words = {name: "its source has changed" if name in after else "it takes no part any more" for name in changed}
     return [Difference(name, before[name], after.get(name), words[name]) for name in changed if "/" in name]
+
+
+def _is_logger(name: str) -> bool:
+    return name.startswith("logger/")
 
 
 def _changed_modules(record: Mapping[str, Any]) -> list[Difference]:
@@ -447,7 +481,8 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 def _notes(original: _Original, plan: Plan) -> Iterator[str]:
     record = original.record
     if original.unfinished:
-        yield f"the run {original.unfinished}: what it has recorded is compared, which is not the whole of it"
+        why = f" ({cut(original.error, _SHOWN * 2)})" if original.error else ""
+        yield f"the run {original.unfinished}{why}: what it has recorded is compared, which is not the whole of it"
     if isinstance(record.get("attempt"), int) and record["attempt"] > 1:
         yield f"the run was resumed from step {record.get('resumed_from_step')} (attempt {record['attempt']})"
     if _mapping(record.get("git")).get("dirty"):

@@ -31,7 +31,7 @@ class RunLogger(MLFlowLogger):
         client = super().experiment
         if not self._note.is_file():
             self._note.parent.mkdir(parents=True, exist_ok=True)
-            self._note.write_text(str(self.run_id), encoding="utf-8")
+            self._note.write_text(str(self._run_id), encoding="utf-8")
         return client
 
     @rank_zero_only

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import catalogue
+import hypothesis  # noqa: F401 -- before anything else: once a fit has frozen the garbage, it would warn of what imports it
 import pytest
 
 from hydrantic import registries

@@ -200,6 +200,73 @@ def test_of_an_interrupted_run_the_part_that_is_there_is_compared(here: Path) ->
     assert "the run itself is not whole: it was interrupted" in str(found)
 
 
+@pytest.mark.parametrize("after", [30, 12], ids=["in the first epoch", "before a row was written"])
+def test_a_run_that_failed_and_fails_again_is_compared(
+    here: Path, after: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", str(after)))
+    with pytest.raises(RunFailed):
+        fit("a.yaml", ["model=breaks"])
+    capsys.readouterr()
+    assert main(["rerun", "runs/a"]) == 1
+    printed = capsys.readouterr()
+    assert "the run failed: ValueError: it broke\n\\x1b[31m" in printed.err
+    assert "the run failed (ValueError: it broke\\n\\x1b[31m)" in printed.out
+    assert printed.out.endswith("but the run itself is not whole: it failed, with the same error as now\n")
+
+
+def test_a_run_that_failed_otherwise_than_now_is_no_match(here: Path) -> None:
+    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", "30"))
+    with pytest.raises(RunFailed):
+        fit("a.yaml", ["model=breaks"])
+    [run] = (here / "runs" / "a").iterdir()
+    _record(run, error={"type": "OSError", "message": "disk"})
+    found = rerun(run)
+    assert not found.repeated
+    assert found.failure == ""
+    assert "how it ended: it was 'OSError: disk', and is " in str(found)
+    assert json.loads((found.run.path / "run.json").read_text("utf-8"))["status"] == "failed"
+
+
+def test_a_run_that_came_to_its_end_and_fails_now_has_failed(here: Path) -> None:
+    run = fit("a.yaml", ["model=mine"])
+    close_shelf()
+    write(here / "registry" / "mine.py", MINE.replace("return self.layers(x)", "raise ValueError(3)"))
+    with pytest.raises(RunFailed, match="ValueError: 3"):
+        rerun(run.path)
+
+
+def test_a_logger_whose_password_is_not_at_hand_is_not_missed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here / "pyproject.toml", "[tool.hydrantic]\nenv = ['NOTE']\n")
+    monkeypatch.setenv("NOTE", "a")
+    run = fit("a.yaml", ["+loggers.wandb={mode: disabled, notes: '${oc.env:NOTE}'}"])
+    monkeypatch.delenv("NOTE")
+    found = rerun(run.path)
+    assert found.matched
+    assert found.differences == ()
+
+
+def test_a_run_that_was_resumed_is_a_whole_one(here: Path) -> None:
+    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", "30"))
+    with pytest.raises(RunFailed):
+        fit("a.yaml", ["model=breaks"])
+    [run] = (here / "runs" / "a").iterdir()
+    assert resume(run).metrics["test/loss"] > 0  # it begins to count anew
+    found = rerun(run)
+    assert not found.matched
+
+
+def test_a_job_of_a_sweep_is_repeated_in_a_directory_of_its_own(here: Path) -> None:
+    found = sweep("a.yaml", ["optimizer.lr=1e-3,1e-2"])
+    job = found.directory / "1"
+    repeated = rerun(job)
+    assert repeated.matched
+    assert repeated.run.path.parent == here / "runs" / "a"
+    assert RunRecord.read(repeated.run.path / "run.json").fields["rerun_of"] == str(job)
+
+
 def test_a_run_that_never_ended_is_not_whole_either(here: Path) -> None:
     run = fit("a.yaml")
     _record(run.path, status="running")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     file, is_printed = options.output or DEFAULT, options.output == Path("-")
     if not is_printed:
         predictions.refuse_unwritable(file, opened, is_chosen=options.output is not None)
-    frame = predictions.predict(opened, options.split)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(visible(f"note: {message}"), file=sys.stderr)
+        frame = predictions.predict(opened, options.split)
     if is_printed:
         frame.write_csv(sys.stdout)
         return 0

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
     options = parser().parse_args(argv)
     from hydrantic.rerunning import rerun
+    from hydrantic.texts import visible
 
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
         done = rerun(options.run, project=options.project, runs=options.runs, test=not options.no_test)
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(done.to_plain(), indent=2))
     else:
         for note in done.notes:
-            print(f"note: {note}")
-        print(done)
+            print(visible(f"note: {note}"))
+        print(visible(str(done)))
     return 0 if done.matched else 1
 
 

@@ -126,6 +126,7 @@ def _exported(opened: Opened, name: str, chosen: Format, target: Path) -> Export
         model = Portable(opened.model, opened.data, inputs)
         outputs: Shapes = {}
     else:
+        opened.model.float()  # what takes float32 and runs anywhere, whatever it was trained in
         inputs = inputs_of(opened.model, opened.data, opened.facts)
         model = Portable(opened.model, opened.data, inputs)
         outputs = _outputs(model, inputs)

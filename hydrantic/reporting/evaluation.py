@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from hydrantic.answers import Answers, answers
-from hydrantic.build import facts_of
+from hydrantic.build import evaluator, facts_of
 from hydrantic.errors import HydranticError, RunFailed, UsageError
+from hydrantic.evaluating import as_it_was, workplace
+from hydrantic.facts import Task
+from hydrantic.interrupts import StopSignals
+from hydrantic.model.model import Model
 from hydrantic.model.tally import pick
 from hydrantic.opening import Opened, open_run
-from hydrantic.process import settings_as_they_were
 from hydrantic.secrets import hide
 from hydrantic.source import display
 from hydrantic.suiting import refuse_gone, refuse_unlike
-from hydrantic.training import without_chatter
 
 MOST_POINTS: Final = 600
 """How many samples a scatter shows."""
@@ -118,20 +120,25 @@ def evaluate(run: Path, project: Path | None = None) -> Evaluation:
 
     Raises:
         HydranticError: the checkpoint, the components or the data are not to be had here, or a component has failed.
+        Interrupted: SIGINT or SIGTERM arrived.
     """
-    with settings_as_they_were(), without_chatter():
-        opened = open_run(run, project=project)
-        with _telling_no_secrets(opened):
-            split, loaders = _split(opened)
-            said, true = _answered(opened, loaders)
-    plain = Evaluation(split, len(said.values), display(opened.checkpoint), notes=opened.notes)
-    if said.task in _OF_CLASSES:
-        return replace(plain, classes=_of_classes(said, true.reshape(-1).long()))
-    if said.task == "multilabel":
-        return replace(plain, labels=_of_labels(said, true.long()))
-    predicted, true = said.values.double().flatten(1), true.double().reshape(said.values.shape).flatten(1)
+    opened = open_run(run, project=project)
+    with as_it_was(opened), _telling_no_secrets(opened):
+        split, loaders = _split(opened)
+        told = _told(opened, loaders)
+        plain = Evaluation(split, len(told.values), display(opened.checkpoint), notes=opened.notes)
+        return _counted(plain, told)
+
+
+def _counted(plain: Evaluation, told: Told) -> Evaluation:
+    if told.task in _OF_CLASSES:
+        return replace(plain, classes=_of_classes(told))
+    if told.task == "multilabel":
+        return replace(plain, labels=_of_labels(told))
+    predicted = told.values.double().flatten(1)
+    true = told.targets.double().reshape(told.values.shape).flatten(1)
     width = predicted.shape[1]
-    names = said.names if len(said.names) == width else tuple(f"output {at}" for at in range(width))
+    names = told.names if len(told.names) == width else tuple(f"output {at}" for at in range(width))
     shown = [_of_numbers(names[at], predicted[:, at], true[:, at]) for at in range(min(width, _MOST_TARGETS))]
     return replace(plain, numbers=tuple(shown), left_out=width - len(shown))
 
@@ -159,29 +166,75 @@ def _split(opened: Opened) -> tuple[str, list[Any]]:
     return ("test" if has_test else "validation"), listed
 
 
-def _answered(opened: Opened, loaders: list[Any]) -> tuple[Answers, Tensor]:
+@dataclass(frozen=True)
+class Told:
     """What the model says of all samples, and what is true."""
-    wiring: Mapping[str, Any] = (opened.plan.loss.wiring if opened.plan.loss is not None else None) or {}
-    outputs, targets = [], []
-    with torch.inference_mode():
-        for inputs, true in _batches(opened.model, loaders):
-            outputs.append(answers(opened.model(inputs), opened.facts, wiring.get("input")))
-            targets.append(_tensor(pick(true, wiring.get("target"), "target")))
-    if not outputs:
+
+    task: Task | None
+    names: tuple[str, ...]
+    values: Tensor
+    """Class indices, labels or numbers, as in `Answers`."""
+    targets: Tensor
+    confidences: Tensor | None = None
+    """The probability of the class that was chosen."""
+
+
+def _told(opened: Opened, loaders: list[Any]) -> Told:
+    kept = _Kept(opened)
+    signals = StopSignals()
+    with workplace() as directory, signals, _answering_by_forward(opened.model):
+        trainer = evaluator(opened.plan, directory, (signals, kept))
+        trainer.predict(opened.model, dataloaders=loaders, return_predictions=False)
+    first = kept.first
+    if first is None:
         raise UsageError("the split has no sample")
-    first = outputs[0]
-    probabilities = None if first.probabilities is None else torch.cat([_known(each) for each in outputs])
-    return Answers(first.task, torch.cat([each.values for each in outputs]), probabilities, first.names), torch.cat(
-        targets
-    )
+    values, targets = (torch.cat(each) for each in (kept.values, kept.targets))
+    confidences = torch.cat(kept.confidences) if kept.confidences else None
+    return Told(first.task, first.names, values, targets, confidences)
 
 
-def _batches(model: LightningModule, loaders: list[Any]) -> Iterator[tuple[Any, Any]]:
-    unpack: Any = getattr(model, "unpack", None)
-    for loader in loaders:
-        for batch in loader:
-            inputs, true = unpack(batch) if unpack is not None else batch
-            yield inputs, true
+@contextmanager
+def _answering_by_forward(model: LightningModule) -> Iterator[None]:
+    """Let the trainer ask for what the loss reads: a module's own `predict_step` may return something else."""
+
+    def predict_step(batch: Any, *_: Any) -> Any:
+        return model(_parts(model, batch)[0])
+
+    object.__setattr__(model, "predict_step", predict_step)
+    try:
+        yield
+    finally:
+        object.__delattr__(model, "predict_step")
+
+
+def _parts(model: LightningModule, batch: Any) -> tuple[Any, Any]:
+    """Inputs and targets of a batch."""
+    inputs, true = model.unpack(batch) if isinstance(model, Model) else batch
+    return inputs, true
+
+
+class _Kept(Callback):
+    """Keeps of each batch what a report counts, in the CPU's memory."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._facts = opened.facts
+        self._wiring: Mapping[str, Any] = (opened.plan.loss.wiring if opened.plan.loss is not None else None) or {}
+        self.first: Answers | None = None
+        self.values: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        self.confidences: list[Tensor] = []
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Keep what a batch came to."""
+        said = answers(outputs, self._facts, self._wiring.get("input"))
+        true = _tensor(pick(_parts(pl_module, batch)[1], self._wiring.get("target"), "target"))
+        self.first = self.first or said
+        self.values.append(said.values.cpu())
+        self.targets.append(true.cpu())
+        if said.task in _OF_CLASSES and said.probabilities is not None:
+            self.confidences.append(said.probabilities.max(1).values.double().cpu())
 
 
 def _tensor(true: Any) -> Tensor:
@@ -190,18 +243,13 @@ def _tensor(true: Any) -> Tensor:
     return true
 
 
-def _known(said: Answers) -> Tensor:
-    assert said.probabilities is not None  # as of the first batch
-    return said.probabilities
-
-
-def _of_classes(said: Answers, true: Tensor) -> OfClasses:
-    assert said.probabilities is not None  # answers has them for classes
-    classes = said.probabilities.shape[1]
-    counts = torch.bincount(true * classes + said.values, minlength=classes * classes).reshape(classes, classes)
-    names = said.names if len(said.names) == classes else tuple(map(str, range(classes)))
-    confidence = said.probabilities.max(1).values.double()
-    return OfClasses(names, tuple(map(tuple, counts.tolist())), _bins(confidence, said.values == true))
+def _of_classes(told: Told) -> OfClasses:
+    assert told.confidences is not None  # each batch has them, for classes
+    classes, true = len(told.names), told.targets.reshape(-1).long()
+    known = (true >= 0) & (true < classes)  # others have no class, as -100 where the loss leaves a sample out
+    true, said = true[known], told.values[known]
+    counts = torch.bincount(true * classes + said, minlength=classes * classes).reshape(classes, classes)
+    return OfClasses(told.names, tuple(map(tuple, counts.tolist())), _bins(told.confidences[known], said == true))
 
 
 def _bins(confidence: Tensor, is_right: Tensor) -> tuple[Bin, ...]:
@@ -215,23 +263,24 @@ def _bins(confidence: Tensor, is_right: Tensor) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def _of_labels(said: Answers, true: Tensor) -> OfLabels:
-    given, has = said.values.bool(), true.bool()
-    names = said.names if len(said.names) == given.shape[1] else tuple(map(str, range(given.shape[1])))
+def _of_labels(told: Told) -> OfLabels:
+    given, has = told.values.bool(), told.targets.reshape(told.values.shape).bool()
     right, extra, missed = (given & has), (given & ~has), (~given & has)
-    return OfLabels(names, *(tuple(each.sum(0).tolist()) for each in (right, extra, missed)))
+    return OfLabels(told.names, *(tuple(each.sum(0).tolist()) for each in (right, extra, missed)))
 
 
 def _of_numbers(name: str, predicted: Tensor, true: Tensor) -> OfNumbers:
     residuals = predicted - true
     spread = (true - true.mean()).square().sum().item()
     r2 = 1 - residuals.square().sum().item() / spread if spread else math.nan
-    low, high = residuals.min().item(), residuals.max().item()
+    is_drawable = residuals.isfinite()
+    drawn, predicted, true = residuals[is_drawable], predicted[is_drawable], true[is_drawable]
+    low, high = (drawn.min().item(), drawn.max().item()) if len(drawn) else (0.0, 0.0)
     if not high > low:
         low, high = low - 0.5, high + 0.5
     edges = torch.linspace(low, high, _BARS + 1, dtype=torch.float64)
-    bars = torch.histc(residuals, bins=_BARS, min=low, max=high)
-    every = math.ceil(len(true) / MOST_POINTS)
+    bars = torch.histc(drawn, bins=_BARS, min=low, max=high)
+    every = max(1, math.ceil(len(true) / MOST_POINTS))
     points = zip(true[::every].tolist(), predicted[::every].tolist(), strict=True)
     return OfNumbers(
         name, residuals.abs().mean().item(), residuals.square().mean().sqrt().item(), r2, residuals.mean().item(),

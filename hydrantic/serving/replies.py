@@ -60,7 +60,7 @@ class Predictor:
     ) -> None:
         self._device = device or torch.device("cpu")
         self._preprocessing = preprocessing_of(data)
-        self._model = model.to(self._device)
+        self._model = model.float().to(self._device)  # rows are float32, whatever it was trained in
         self._facts = facts
         self._key = answering(model)
         self._reads_answers = True

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 
-from hydrantic.answers import Answers
 from hydrantic.fitting import fit
-from hydrantic.reporting import report
-from hydrantic.reporting.evaluation import _of_labels, evaluate
+from hydrantic.reporting import evaluation, report
+from hydrantic.reporting.evaluation import Evaluation, Told, _of_classes, _of_labels, _of_numbers, evaluate
 from hydrantic.reporting.figures import pictures
 from hydrantic.run import Run
 from tests.projects import DIGITS, project, write
@@ -120,14 +122,96 @@ def test_no_secret_reaches_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_labels_are_counted_each_by_itself() -> None:
-    said = Answers("multilabel", torch.tensor([[1, 0], [1, 1]]), names=("wet", "cold"))
-    found = _of_labels(said, torch.tensor([[1, 1], [0, 1]]))
+    said, true = torch.tensor([[1, 0], [1, 1]]), torch.tensor([[1, 1], [0, 1]])
+    found = _of_labels(Told("multilabel", ("wet", "cold"), said, true))
     assert (found.names, found.right, found.extra, found.missed) == (("wet", "cold"), (1, 1), (1, 0), (0, 1))
 
 
-def test_one_value_alone_has_a_page(tmp_path: Path) -> None:
-    from hydrantic.reporting.evaluation import Evaluation, _of_numbers
+def test_a_sample_without_a_class_is_left_out() -> None:
+    told = Told("multiclass", ("a", "b"), torch.tensor([0, 1, 1]), torch.tensor([0, -100, 0]), torch.full((3,), 0.9))
+    found = _of_classes(told)
+    assert found.counts == ((1, 1), (0, 0))
+    assert [each.count for each in found.bins] == [2]
 
+
+@pytest.mark.parametrize("predicted", [[1.0, math.nan, 3.0], [math.nan] * 3, [math.inf] * 3])
+def test_numbers_that_are_none_spoil_no_picture(predicted: list[float]) -> None:
+    of = _of_numbers("y", torch.tensor(predicted).double(), torch.tensor([1.0, 2.0, 3.0]).double())
+    assert sum(of.bars) == len(of.points) == sum(map(math.isfinite, predicted))
+    text = pictures(Evaluation("test", 3, "x.ckpt", numbers=(of,)))
+    assert not re.search('="-?(nan|inf)"', text)
+
+
+DRAWN = """
+    import torch
+    from lightning.pytorch import LightningDataModule, LightningModule
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset, random_split
+    from hydrantic import Facts, register_data, register_model
+
+    @register_data("drawn")
+    class Drawn(LightningDataModule):
+        def facts(self):
+            return Facts(task="multiclass", num_classes=3, class_names=("a", "b", "c"))
+
+        def setup(self, stage):
+            inputs = torch.arange(60).float().reshape(-1, 1)
+            whole = TensorDataset(inputs, (torch.arange(60) % 3))
+            self.parts = random_split(whole, [40, 20])
+
+        def train_dataloader(self):
+            return DataLoader(self.parts[0], batch_size=8)
+
+        def test_dataloader(self):
+            return DataLoader(self.parts[1], batch_size=8)
+
+    @register_model("own")
+    class Own(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 3)
+
+        def forward(self, inputs):
+            return self.layer(inputs)
+
+        def training_step(self, batch, batch_idx):
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def test_step(self, batch, batch_idx):
+            self.log("test/sum", batch[0].sum(), on_step=False, on_epoch=True, reduce_fx="sum")
+
+        def predict_step(self, batch, batch_idx):
+            return ["something", "else"]
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.001)
+    """
+
+
+def test_data_that_draws_its_parts_draws_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(tmp_path, drawn=DRAWN)
+    monkeypatch.chdir(tmp_path)
+    text = "data: drawn\nmodel: own\ncheckpoint: {monitor: null}\nloggers: {}\ntrainer: {max_epochs: 1}\n"
+    run = fit(write(tmp_path / "blueprints" / "a.yaml", text), directory=tmp_path / "run", project=tmp_path)
+    seen = _seen(run.path, monkeypatch)
+    assert seen == run.metrics["test/sum"]
+
+
+def _seen(run: Path, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The sum of the inputs that a report evaluates a run on."""
+    parts = []
+    original = evaluation._parts
+
+    def kept(model: LightningModule, batch: Any) -> Any:
+        parts.append(float(batch[0].sum()))
+        return original(model, batch)
+
+    monkeypatch.setattr(evaluation, "_parts", kept)
+    assert evaluate(run).samples == 20
+    return sum(parts) / 2  # asked for the inputs, and for the targets
+
+
+def test_one_value_alone_has_a_page(tmp_path: Path) -> None:
     of = _of_numbers("y", torch.tensor([1.0]).double(), torch.tensor([1.0]).double())
     assert math.isnan(of.r2)
     assert "NaN" in pictures(Evaluation("test", 1, "x.ckpt", numbers=(of,)))
