@@ -41,7 +41,8 @@ def answers(outputs: Any, facts: Facts, key: str | None = None) -> Answers:
     """What outputs mean, by the data's task.
 
     Outputs are raw, as the stock losses and metrics take them: probabilities of classes are their softmax, of labels
-    their sigmoid. Log-probabilities, which a softmax leaves alone, and probabilities that add up to 1 are known as such.
+    their sigmoid. Log-probabilities, which a softmax leaves alone, and probabilities that add up to 1 stay what they
+    are.
     One output of a binary task is that of the second class.
 
     Arguments:
@@ -59,7 +60,7 @@ def answers(outputs: Any, facts: Facts, key: str | None = None) -> Answers:
     names = _names(facts.target_names, values, facts.num_labels)
     if facts.task == "multilabel":
         _warn_of_shares(values)
-        return Answers(facts.task, (values > 0).long(), values.sigmoid(), names)
+        return Answers(facts.task, (values > 0).long(), _precise(values).sigmoid(), names)
     return Answers(facts.task, values, names=names)
 
 
@@ -81,7 +82,7 @@ def _chosen(outputs: Any, key: str | None) -> Tensor:
 
 def _classes(outputs: Tensor, facts: Facts) -> Answers:
     if facts.num_classes in {2, None} and (outputs.ndim == 1 or outputs.shape[1] == 1):  # one decides between two
-        margin = outputs.reshape(-1)
+        margin = _precise(outputs.reshape(-1))
         _warn_of_shares(margin)
         probabilities = torch.stack([-margin, margin], 1).sigmoid()
         return Answers(facts.task, (margin > 0).long(), probabilities, _names(facts.class_names, probabilities))
@@ -96,7 +97,12 @@ def _shares(outputs: Tensor) -> Tensor:
     total = outputs.sum(1, dtype=torch.float64)
     precision = max(1e-5, torch.finfo(outputs.dtype).eps)
     are_shares = bool((outputs >= 0).all()) and bool(((total - 1).abs() < precision).all())
-    return outputs if are_shares else outputs.softmax(1)
+    return _precise(outputs) if are_shares else _precise(outputs).softmax(1)
+
+
+def _precise(outputs: Tensor) -> Tensor:
+    """Outputs of a model that computes in 16 bits in 32, so that probabilities add up to 1."""
+    return outputs.float() if outputs.dtype in {torch.bfloat16, torch.float16} else outputs
 
 
 _ENOUGH = 20

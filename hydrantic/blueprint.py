@@ -102,6 +102,8 @@ class PackedComponent(Hparams):
     """The file in the sender's project that one of their own was defined in."""
     source_hash: PackedText | None = None
     """The sha256 of the file that defined it."""
+    imports: dict[PackedText, PackedText] = Hparam(default_factory=dict)
+    """Further files of the sender's project that it imports, with the sha256 of each."""
     schema_hash: PackedText | None = None
     """A digest of its fields."""
     fields: dict[str, PackedText] = Hparam(default_factory=dict)

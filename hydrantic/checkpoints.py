@@ -222,6 +222,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._stops = stops
         self._earned: dict[str, Tensor] | None = None
         self._superseded: list[str] = []
+        self._kept_before: set[str] = set()
         self._last_step = 0
         self._last_ended = time.monotonic()
         self._last_took = 0.0
@@ -266,6 +267,8 @@ class RunCheckpoint(ModelCheckpoint):
         if self._earned is not None:
             earned, self._earned = self._earned, None
             self._save_topk_checkpoint(trainer, earned)
+            if not self.save_last:
+                self._remove_superseded(trainer)
         elif in_epoch and not self._has_made_its_steps(trainer):
             return
         if in_epoch and trainer.fit_loop._should_accumulate():  # noqa: SLF001 -- a step's gradients would be lost
@@ -275,7 +278,9 @@ class RunCheckpoint(ModelCheckpoint):
             self._save_last_checkpoint(trainer, {})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the latest state, unless it is saved already."""
+        """Save the latest state, unless it is saved already; without `save_last`, remove one that a signal has left."""
+        if not self.save_last and trainer.is_global_zero:
+            self.last.unlink(missing_ok=True)
         exact = _exact(trainer)
         with nullcontext() if exact is None else exact.ended():
             if self._is_behind(trainer):
@@ -305,7 +310,9 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _save_topk_checkpoint(self, trainer: pl.Trainer, monitor_candidates: dict[str, Tensor]) -> None:
         before = self._ranking()
+        self._kept_before = set() if self.save_top_k == -1 else self._kept()
         super()._save_topk_checkpoint(trainer, monitor_candidates)
+        self._kept_before = set()
         if self._last_checkpoint_saved and not self._is_written(trainer, self._last_checkpoint_saved):
             self._take_ranking(before)
 
@@ -328,11 +335,12 @@ class RunCheckpoint(ModelCheckpoint):
         failed = isinstance(io, AtomicCheckpointIO) and io.failed == Path(path)
         return self._stops or not trainer.strategy.broadcast(failed)
 
+    def _should_remove_checkpoint(self, trainer: pl.Trainer, previous: str, current: str) -> bool:
+        """Whether the previous one goes: also where training went on from it, which Lightning would keep for good."""
+        return previous != current
+
     def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
-        if self.save_last:
-            self._superseded.append(filepath)
-        else:
-            super()._remove_checkpoint(trainer, filepath)
+        self._superseded.append(filepath)
 
     def _remove_superseded(self, trainer: pl.Trainer) -> None:
         for each in self._superseded:
@@ -371,7 +379,9 @@ class RunCheckpoint(ModelCheckpoint):
         for name in _PATHS:
             state[name] = Path(state[name]).name
         state["best_k_models"] = {Path(path).name: score for path, score in self.best_k_models.items()}
-        state["superseded"] = [Path(path).name for path in self._superseded]
+        # What is to go in a moment, as a crash may come before.
+        going = [*self._superseded, *sorted(self._kept_before - self._kept())]
+        state["superseded"] = [Path(path).name for path in going if path]
         return {"monitor": self.monitor, "mode": self.mode, **state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

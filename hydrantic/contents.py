@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -57,6 +57,11 @@ class Contents:
             )
         if said.get("format") != FORMAT:
             raise CheckpointError(f"{display(file)} was written by a later hydrantic (format {said.get('format')})")
+        parts = [state["state_dict"], *(said.get(name) for name in ("blueprint", "components", "facts"))]
+        if not all(isinstance(each, Mapping) for each in parts):
+            raise CheckpointError(
+                f"{display(file)} is no checkpoint of a run, or was changed since: its contents are broken"
+            )
         key = str(said.get("data_key"))
         return cls(said["blueprint"], said["components"], _facts(said["facts"]), state.get(key), key)
 
@@ -88,11 +93,8 @@ class DescribedCheckpoints(AtomicCheckpointIO):
         super().save_checkpoint({**checkpoint, KEY: self._plain}, path, storage_options)
 
 
-_TUPLES: Final = {each.name for each in fields(Facts) if "tuple" in str(each.type)}
-
-
 def _facts(plain: Mapping[str, Any]) -> Facts:
     known: dict[str, Any] = {
-        name: tuple(value) if name in _TUPLES else value for name, value in plain.items() if name in FACT_NAMES
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items() if name in FACT_NAMES
     }
     return Facts(**known, extra={name: value for name, value in plain.items() if name not in FACT_NAMES})

@@ -6,7 +6,7 @@ import math
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,7 +18,7 @@ from hydrantic.build import count_processes, evaluator, facts_of
 from hydrantic.errors import BlueprintError, HydranticError, RunFailed, UsageError
 from hydrantic.facts import Facts
 from hydrantic.interrupts import StopSignals
-from hydrantic.metrics_table import read_metrics
+from hydrantic.metrics_table import read_curves
 from hydrantic.opening import Opened, open_run
 from hydrantic.plan import Plan
 from hydrantic.process import (
@@ -38,6 +38,7 @@ Stage = Literal["validation", "test"]
 """What a model is evaluated on; its metrics are logged as `<stage>/<name>`."""
 
 _VERB: Final[Mapping[Stage, str]] = {"validation": "validate", "test": "test"}
+_SHORT: Final[Mapping[Stage, str]] = {"validation": "val", "test": "test"}
 _LOADER: Final[Mapping[Stage, str]] = {"validation": "val_dataloader", "test": "test_dataloader"}
 
 
@@ -90,11 +91,18 @@ def evaluate(opened: Opened, stage: Stage) -> Evaluation:
             refuse_unlike(opened, found)
             _refuse_empty(opened, found, stage)
             done = _led(opened, plan, stage, team)
-    size = found.test_size if stage == "test" else found.validation_size
     recorded = _recorded(opened, found, stage)
     notes = (*opened.notes, *notes)
     others = tuple(_circumstances(opened, done.device, team.place.world))
-    return Evaluation(stage, opened.checkpoint, done.metrics, size, recorded, notes, others)
+    return Evaluation(stage, opened.checkpoint, done.metrics, _size(plan, found, stage), recorded, notes, others)
+
+
+def _size(plan: Plan, found: Facts, stage: Stage) -> int | None:
+    """How many samples are evaluated, where that is stated and not limited."""
+    limit = plan.trainer[f"limit_{_SHORT[stage]}_batches"]
+    if limit is not None and repr(limit) != "1.0":  # 1 is one batch
+        return None
+    return found.test_size if stage == "test" else found.validation_size
 
 
 def evaluate_along(order: Order, team: Team) -> None:
@@ -126,8 +134,12 @@ def as_it_was(opened: Opened) -> Iterator[None]:
 def _recall_threads(opened: Opened) -> None:
     """Compute on as many threads as the run did, on which the last bits of sums depend."""
     recorded = opened.found.recorded.get("threads")
-    if isinstance(recorded, int) and recorded > 0:
+    if isinstance(recorded, int) and 0 < recorded <= _MOST:
         use_threads(recorded)
+
+
+_MOST: Final = 1024
+"""How many threads or processes there may be; a record that has been edited may say anything."""
 
 
 # Processes.
@@ -141,10 +153,10 @@ def _shared(opened: Opened) -> tuple[Plan, tuple[str, ...]]:
     if plan.trainer["devices"] != opened.blueprint["trainer"]["devices"]:  # a person says how many
         return _with_processes(plan, count_processes(plan)), ()
     recorded = opened.found.recorded.get("processes")
-    if recorded in {None, 1}:
+    if not isinstance(recorded, int) or recorded <= 1:
         return _with_processes(plan, 1), ()
-    shared = _with_processes(plan, int(recorded or 1))
-    if _are_there(shared):
+    shared = _with_processes(plan, recorded)
+    if recorded <= _MOST and _are_there(shared):
         return shared, ()
     note = f"the run had {recorded} processes, of which this machine has not the devices: evaluated in one"
     return _with_processes(plan, 1), (note,)
@@ -253,10 +265,16 @@ def _recorded(opened: Opened, found: Facts, stage: Stage) -> dict[str, float]:
     return {name: value for name, value in said.items() if name.startswith(f"{stage}/")}
 
 
+_OF_TRAINER: Final = ("precision", "limit_val_batches", "limit_test_batches")
+"""Arguments of the Trainer that metrics depend on."""
+
+
 def _asks_the_same(opened: Opened) -> bool:
     """Whether nothing that metrics depend on differs from the run; where its data lies may."""
     now, before = opened.plan.resolved(), opened.blueprint
     if any(now[section] != before[section] for section in ("model", "loss", "metrics")):
+        return False
+    if any(repr(now["trainer"].get(name)) != repr(before["trainer"].get(name)) for name in _OF_TRAINER):  # 1 is not 1.0
         return False
     states_what_it_is = opened.facts.fingerprint is not None
     may_differ = input_paths(type(opened.plan.data.hparams)) if states_what_it_is else ()
@@ -265,19 +283,20 @@ def _asks_the_same(opened: Opened) -> bool:
 
 def _circumstances(opened: Opened, device: str, processes: int) -> Iterator[str]:
     record = opened.found.recorded
-    recorded = {"device": record.get("device"), "processes": record.get("processes")} | (record.get("versions") or {})
+    known = record.get("versions")
+    recorded = {name: record.get(name) for name in ("device", "processes")} | (known if isinstance(known, dict) else {})
     present = {"device": device, "processes": processes} | versions()
     for name, now in present.items():
-        if recorded.get(name) not in {None, now}:
+        if recorded.get(name) not in (None, now):
             yield f"{name} {now}, then {recorded[name]}"
 
 
 def _of_best(opened: Opened) -> dict[str, float]:
     directory, record = opened.found.directory, opened.found.recorded
-    best = record.get("best_checkpoint")
-    if directory is None or not best or not _is_file(directory / best, opened.checkpoint):
+    best = str(record.get("best_checkpoint") or "")
+    if directory is None or not _is_file(directory / best, opened.checkpoint):
         return {}
-    return plain_numbers(record.get("metrics") or {})
+    return plain_numbers(record.get("metrics"))
 
 
 def _is_file(one: Path, other: Path) -> bool:
@@ -287,17 +306,20 @@ def _is_file(one: Path, other: Path) -> bool:
 def _at_checkpoint(opened: Opened) -> dict[str, float]:
     """What the run had logged last when it wrote the checkpoint."""
     directory = opened.found.directory
-    if directory is None or not (directory / "metrics.csv").is_file():
+    if directory is None or not opened.checkpoint.resolve().is_relative_to(directory.resolve()):
         return {}
-    if not opened.checkpoint.resolve().is_relative_to(directory.resolve()):
-        return {}
-    rows = {row["step"]: row for row in read_metrics(directory / "metrics.csv")}
-    return {name: float(value) for name, value in rows.get(opened.state["global_step"] - 1, {}).items()}
+    step = opened.state.get("global_step", 0) - 1
+    logged = {name: dict(zip(curve.steps, curve.values, strict=True)) for name, curve in read_curves(directory).items()}
+    return {name: values[step] for name, values in logged.items() if step in values}
 
 
-def plain_numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers of a record, in which those that JSON does not have are text."""
-    return {str(name): float(value) for name, value in values.items() if isinstance(value, int | float | str)}
+def plain_numbers(values: Any) -> dict[str, float]:
+    """Numbers of a record, in which those that JSON does not have are text; what is no number is left out."""
+    found = {}
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        with suppress(ValueError, TypeError):
+            found[str(name)] = float(value)
+    return found
 
 
 def _same(one: float, other: float | None) -> bool:

@@ -213,6 +213,11 @@ class _ExactFitLoop(_FitLoop):
         if self.exact.pending is not None and any(isinstance(c, StochasticWeightAveraging) for c in callbacks):
             _say("StochasticWeightAveraging keeps too little of its state: the numbers may differ from here on")
 
+    def on_run_end(self) -> None:
+        if self.exact.pending is not None:  # training had been told to stop: what is saved now is that same moment
+            self.exact.put_back_random(self.trainer)
+        super().on_run_end()
+
     def on_advance_start(self) -> None:
         if self.exact.pending is not None and not self.exact.goes_on_in_epoch:
             self.exact.put_back_random(self.trainer)

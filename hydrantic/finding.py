@@ -16,6 +16,8 @@ from hydrantic.source import display
 RECORD: Final = "run.json"
 _LEDGER: Final = "ledger.jsonl"
 _FOLDER: Final = "checkpoints"
+_OF_RUNS: Final = (".csv", ".yaml", ".yml")
+"""Endings of what no checkpoint is."""
 _ABOVE: Final = 3
 """How many folders above a checkpoint the directory of its run may be."""
 
@@ -92,7 +94,7 @@ class Found:
             return file
         status = self.recorded.get("status")
         state = f", which is recorded as {status}," if status not in {None, "finished"} else ""
-        gone = f": {name} is not there any more" if name and status == "finished" else ""
+        gone = f": {name} is not there" if name and status == "finished" else ""
         raise UsageError(f"the run in {self.label}{state} kept no weights{gone}{self._hint()}")
 
     def _hint(self) -> str:
@@ -112,7 +114,10 @@ def find_run(named: str | Path) -> Found:
         UsageError: it is none of these.
     """
     path = Path(named)
+    if "://" in str(named):
+        raise UsageError(f"{named} is an address; a run has to be a local folder or file, so download it first")
     if path.is_file():
+        _refuse_other_files(path)
         return Found(path.parent) if path.name == RECORD else Found(_around(path), path)
     if not path.is_dir():
         raise UsageError(f"there is no run {display(path)}")
@@ -124,6 +129,16 @@ def find_run(named: str | Path) -> Found:
     if not runs:
         raise UsageError(_why_none(path))
     return Found(max(runs, key=_began), latest_in=path)
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what a person may take for a run by mistake; whether a checkpoint is one, its reader says."""
+    if path.name == RECORD or path.suffix not in _OF_RUNS:
+        return
+    if (path.parent / RECORD).is_file():
+        raise UsageError(f"{display(path)} is a file of a run; name its directory, {display(path.parent)}")
+    if path.suffix != ".csv":
+        raise UsageError(f"{display(path)} is a blueprint, not a run; name the directory of a run that it has made")
 
 
 def runs_below(folder: Path) -> list[Path]:
@@ -143,7 +158,7 @@ def _began(run: Path) -> tuple[str, str, Path]:
     """By what runs are ordered: when they began, as far as that can be told."""
     try:
         said = json.loads((run / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         said = None
     return str(said.get("started") or "") if isinstance(said, dict) else "", run.name, run
 
@@ -156,6 +171,8 @@ def _of_sweep(folder: Path) -> str:
 
 def _why_none(folder: Path) -> str:
     why = f"{display(folder)} is not the directory of a run: it has no {RECORD}"
+    if (folder.parent / RECORD).is_file():
+        return f"{why}; the run is {display(folder.parent)}"
     if there := checkpoints_in(folder):
         return f"{why}; name a checkpoint instead: {display(there[-1])}"
     ledgers = sorted(ledger.parent for depth in ("*", "*/*") for ledger in folder.glob(f"{depth}/{_LEDGER}"))

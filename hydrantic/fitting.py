@@ -360,17 +360,23 @@ class _Execution:
         return Order(self.directory.path, self.project.root, self.terms.test, checkpoint, threads())
 
     def _run(self, record: RunRecord) -> Run:
+        from hydrantic.interrupts import MACHINES
         from hydrantic.training import Training
 
         training = Training.prepare(self.drafted, self.directory, self.terms, self.team)
         self.has_begun = True
-        trainer = training.assembly.trainer
+        with training.signals.only_noting(*MACHINES):  # how the run ended is written in peace
+            self._train(training, record)
+            return self._finished(training)
+
+    def _train(self, training: Training, record: RunRecord) -> None:
+        device = str(training.assembly.trainer.strategy.root_device)
         status: Status = "failed"
         failure: Exception | None = None
         is_requeued = False
         try:
-            record.update(device=str(trainer.strategy.root_device), processes=self.team.place.world)
-            for note in () if self.terms.attempt is None else self.terms.attempt.notes_on(record.fields["device"]):
+            record.update(device=device, processes=self.team.place.world)
+            for note in () if self.terms.attempt is None else self.terms.attempt.notes_on(device):
                 print(note, file=sys.stderr)
             with training.signals:
                 self.team.wait()
@@ -390,20 +396,30 @@ class _Execution:
             failure = self.team.reason(error)
             raise self._failed(failure, error) from failure
         finally:
+            try:
+                self._end(training, record, status, failure)
+            finally:
+                if is_requeued:
+                    requeue()
+
+    def _end(self, training: Training, record: RunRecord, status: Status, failure: Exception | None) -> None:
+        """Tell the loggers and the record how the run ended; the record also where a logger fails or takes too long."""
+        ended = {"interrupted", "pruned"}
+        try:
             with self._said_if_unwritten(failure):
-                for logger in trainer.loggers:
+                for logger in training.assembly.trainer.loggers:
                     logger.finalize(status)
-            ended = {"interrupted", "pruned"}
-            with self._said_if_unwritten(failure):
+        except Exception as error:
+            status, failure = "failed", error
+            raise self._failed(error, error) from error
+        finally:
+            with self._said_if_unwritten(failure), training.signals.only_noting(signal.SIGINT):
                 record.finish(
                     status, error=failure, rewrite=self._hidden,
                     best_checkpoint=_relative(training.best, self.directory.path),
                     best_metrics=training.tracker.values,
                     metrics=training.metrics or (training.tracker.latest if status in ended else {}),
                 )  # fmt: skip
-            if is_requeued:
-                requeue()
-        return self._finished(training)
 
     @contextmanager
     def _said_if_unwritten(self, failure: Exception | None) -> Iterator[None]:

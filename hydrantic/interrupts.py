@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -19,16 +19,20 @@ from hydrantic.errors import Interrupted
 from hydrantic.processes import is_of_communication, largest
 
 _BATCHES_BETWEEN: Final = 8
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()))
+MACHINES: Final = (signal.SIGTERM, *((signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()))
+"""What a scheduler, a container or a launcher sends to stop a run; a person sends SIGINT."""
+SIGNALS: Final = (signal.SIGINT, *MACHINES)
 
 
 class StopSignals(pl.Callback):
     """Turns SIGINT, SIGTERM and SIGUSR1 into an orderly stop; both a context manager and a callback of the trainer.
 
     Inside a trainer's loops the first signal lets the batch at hand end (with gradients that are accumulated, the
-    step), saves the state of a fit to `last` and raises `Interrupted`; a second one raises at once, and a third kills.
-    Anywhere else the first one raises at once. Where the last batch of an epoch has been trained, its validation is let
-    end too. Where several processes train together, a signal to one of them stops all of them after the same batch.
+    step), saves the state of a fit to `last` and raises `Interrupted`; anywhere else it raises at once. After it, a
+    SIGINT raises at once, and one more kills: a person is in a hurry. Another SIGTERM or SIGUSR1 changes nothing:
+    Slurm, a wrapper and a launcher may all send theirs. Where the last batch of an epoch has been trained, its
+    validation is let end too. Where several processes train together, a signal to one of them stops all of them after
+    the same batch.
 
     Arguments:
         last: the checkpoint that an interrupted fit is saved to, or None to save nothing.
@@ -48,15 +52,14 @@ class StopSignals(pl.Callback):
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may set handlers, and only it receives signals
         self._process = os.getpid()
-        for each in _SIGNALS:
+        for each in SIGNALS:
             self._before[each] = signal.signal(each, self._receive)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        _put_back(self._before)
         self._before.clear()
         if isinstance(error, SIGTERMException):  # Lightning's own way to stop would exit with 0
             raise Interrupted(signal.SIGTERM) from None
@@ -66,6 +69,20 @@ class StopSignals(pl.Callback):
             raise Interrupted(self.received)
         if isinstance(error, Exception) and is_of_communication(error):  # the same signal has ended another process
             raise Interrupted(self.received) from None
+
+    @contextlib.contextmanager
+    def only_noting(self, *numbers: signal.Signals) -> Iterator[None]:
+        """A block that these signals do not end."""
+        before: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            before = {each: signal.signal(each, self._note) for each in numbers}
+        try:
+            yield
+        finally:
+            _put_back(before)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = self.received or signal.Signals(number)
 
     def raise_if_received(self) -> None:
         """Stop here if a signal arrived that no batch has answered yet; call it between fit and test, in all processes.
@@ -86,8 +103,10 @@ class StopSignals(pl.Callback):
         if os.getpid() != self._process:
             self._receive_in_worker(number)
             return
+        if self.received is not None and number != signal.SIGINT:
+            return
         self._count += 1
-        self.received = signal.Signals(number)
+        self.received = self.received or signal.Signals(number)
         if self._count > 2:  # the third signal
             signal.signal(number, signal.SIG_DFL)
             os.kill(self._process, number)
@@ -97,8 +116,8 @@ class StopSignals(pl.Callback):
             return
         # Writing through sys.stderr could meet a write of the main program that is only half done.
         with contextlib.suppress(OSError):
-            words = f"\n{self.received.name}: stopping after this batch; once more to stop at once\n"
-            os.write(self.told, words.encode())
+            at_once = "; once more to stop at once" if number == signal.SIGINT else ""
+            os.write(self.told, f"\n{self.received.name}: stopping after this batch{at_once}\n".encode())
 
     @staticmethod
     def _receive_in_worker(number: int) -> None:
@@ -154,6 +173,11 @@ class StopSignals(pl.Callback):
         if self.last is not None and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.last, weights_only=False)
         raise Interrupted(self.received or signal.SIGTERM)
+
+
+def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
+    for each, handler in handlers.items():
+        signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _is_validating_in_fit(trainer: pl.Trainer) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hydrantic.errors import UsageError
@@ -32,14 +33,16 @@ _COLUMNS: Final[Mapping[str, Callable[[Record], Cell]]] = {
     "commit": lambda record: (record.fields.get("git") or {}).get("commit"),
     **{
         name: lambda record, name=name: record.fields.get(name)  # type: ignore[misc]  # mypy sees no type of a default
-        for name in ("host", "device", "processes", "attempt", "best_checkpoint")
+        for name in ("host", "device", "processes", "attempt", "best_checkpoint", "rerun_of")
     },
 }
 """What a column may be besides a hyperparameter and a metric."""
-_OTHER_WORDS: Final = {"status": STATE}
+_TIME: Final = "time"
+_OTHER_WORDS: Final = {"status": STATE, _TIME: SECONDS}
 _NO_HYPERPARAMETERS: Final = ("name", "description", "requires", "loggers")
 """Sections that tell runs apart without changing what is learnt."""
 _STAGES: Final = {"validation": 0, "test": 1, "training": 3}
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def listing(
     ordered = _sorted(chosen, None if sort is None else names.meant(sort, "--sort"), descending)
     shown = ordered if most is None else ordered[:most]
     table = table_of(shown, tuple(names.meant(each, "--columns") for each in columns))
+    if sort is None or names.meant(sort, "--sort") != table.objective:  # then the first is not the best
+        table = replace(table, objective=None)
     return Listing(tuple(shown), table, len(ordered))
 
 
@@ -108,7 +113,7 @@ def selected(
 
 
 def _asks_for_state(condition: Condition) -> bool:
-    return condition.name in {STATE, *_OTHER_WORDS} and condition.sign in {"=", "!="}
+    return _OTHER_WORDS.get(condition.name, condition.name) == STATE and condition.sign in {"=", "!="}
 
 
 def _check_order(condition: Condition, name: str, values: Sequence[Any]) -> None:
@@ -155,7 +160,7 @@ class _Names:
 
     def _all(self) -> list[str]:
         keys = dict.fromkeys(dotted(path) for path in leaves([record.values for record in self._records]))
-        return [*_COLUMNS, *keys, *self._logged()]
+        return [*self._logged(), *_COLUMNS, *keys]
 
     def _logged(self) -> list[str]:
         return list(dict.fromkeys(name for record in self._records for name in record.best))
@@ -282,7 +287,12 @@ def table_of(records: Sequence[Record], columns: Sequence[str] = ()) -> Table:
     names = tuple(columns) or (RUN, STATE, BEGAN, SECONDS, *keys, *_metrics(records, objective))
     rows = tuple(tuple(_cell(value_of(record, name)) for name in names) for record in records)
     left = tuple(name for name in names if name in keys or not (name in _COLUMNS or _is_logged(name, records)))
-    return Table(names, rows, left, objective if objective in names else None, bool(columns), {RUN: 1, BEGAN: 8})
+    ranks = {RUN: 0, STATE: 0, SECONDS: 0, BEGAN: 3, **{key: 1 for key in keys if key.endswith(".name")}}
+    if all(_DATE.search(record.label) for record in records):  # which tells when it began
+        ranks[BEGAN] = 8
+    if objective is not None:
+        ranks[objective] = 0
+    return Table(names, rows, left, objective if objective in names else None, bool(columns), ranks)
 
 
 def _is_logged(name: str, records: Sequence[Record]) -> bool:
@@ -315,11 +325,20 @@ def for_people(table: Table) -> Table:
         tuple(duration(cell) if at == place and cell is not None else cell for at, cell in enumerate(row))
         for row in table.rows
     )
-    columns = tuple("time" if name == SECONDS else name for name in table.columns)
-    ranks = {**table.ranks, "time": 7}
-    return Table(columns, rows, table.keys, table.objective, table.is_chosen, ranks)
+    columns = tuple(_TIME if name == SECONDS else name for name in table.columns)
+    return replace(table, columns=columns, rows=rows, ranks={**table.ranks, _TIME: table.ranks[SECONDS]})
 
 
-def broken(records: Sequence[Record]) -> list[str]:
-    """A line for each run that cannot be read, with the reason."""
-    return [f"{record.label} is broken: {record.error}" for record in records if record.state == "broken"]
+_REASONS: Final = 5
+
+
+def reasons(records: Sequence[Record]) -> list[str]:
+    """Why runs have failed or cannot be read, a line for each of the first ones."""
+    said = [
+        f"{record.label} {_HOW.get(record.state, record.state)}: {record.error}" for record in records if record.error
+    ]
+    left = len(said) - _REASONS
+    return [*said[:_REASONS], *([f"... and {left:,} more (--columns run error)"] if left > 0 else [])]
+
+
+_HOW: Final = {"broken": "is broken"}

@@ -145,23 +145,17 @@ class MetricsCsv(Logger):
             file.seek(self._last_row_at)
             file.write(b"".join(lines))
             file.truncate()
-            self._last_row_at = file.tell() - len(lines[-1])
-        self._complete += len(lines) - 1
-        self._rows = self._rows[-1:]
+            last_row_at = file.tell() - len(lines[-1])
+        # At once: a signal may end the run anywhere else, and then all of this is done once more.
+        self._last_row_at, self._complete, self._rows = last_row_at, self._complete + len(lines) - 1, self._rows[-1:]
 
     def _write_with_new_columns(self) -> None:
         """Write the file anew with all columns, but for the rows that are held."""
-        old = self._complete_rows()
+        # The old ones by their number, which holds in a file with the new columns too.
+        old = _first_rows(self.file, self._complete)
         text = _text([self._columns, *([row.get(name, "") for name in self._columns] for row in old)])
         swap_contents(self.file, text)
-        self._last_row_at = len(text.encode("utf-8"))
-        self._written_columns = tuple(self._columns)
-
-    def _complete_rows(self) -> list[dict[str, str]]:
-        if not self.file.is_file():
-            return []
-        complete = self.file.read_bytes()[: self._last_row_at].decode("utf-8")
-        return list(csv.DictReader(io.StringIO(complete, newline="")))
+        self._last_row_at, self._written_columns = len(text.encode("utf-8")), tuple(self._columns)
 
     def _line(self, row: Row) -> bytes:
         return _text([[row.get(name, "") for name in self._columns]]).encode("utf-8")
@@ -183,13 +177,17 @@ class MetricsCsv(Logger):
 
 def cut_back(path: Path, state: Mapping[str, Any]) -> None:
     """Make a `metrics.csv` what it was when `MetricsCsv.state_dict` was asked; only rows have been added since."""
-    columns, rows = state["columns"], []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            kept = islice(csv.DictReader(file), state["rows"])
-            rows = [[row.get(name) or "" for name in columns] for row in kept]
+    columns = state["columns"]
+    rows = [[row.get(name) or "" for name in columns] for row in _first_rows(path, state["rows"])]
     last = [[state["last"].get(name, "") for name in columns]] if state["last"] else []
     swap_contents(path, _text([columns, *rows, *last]))
+
+
+def _first_rows(path: Path, count: int) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(islice(csv.DictReader(file), count))
 
 
 def _number(value: Any) -> int | float:

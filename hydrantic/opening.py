@@ -165,11 +165,11 @@ def _load_weights(model: LightningModule, state: dict[str, Any], whence: _Whence
 
 
 def _take_type(model: LightningModule, weights: Mapping[str, Tensor]) -> None:
-    """Let a model compute in the type that its weights were kept in, as `trainer.precision` made it: none is rounded."""
+    """Let a model compute in the type that its weights were kept in, which `trainer.precision` has chosen."""
     kept, built = _types(weights.values()), _types(model.parameters())
     if len(kept) == 1 and kept != built:
         model.to(*kept)
 
 
 def _types(tensors: Iterable[Tensor]) -> set[torch.dtype]:
-    return {each.dtype for each in tensors if each.is_floating_point()}
+    return {each.dtype for each in tensors if isinstance(each, Tensor) and each.is_floating_point()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +27,9 @@ from hydrantic.problems import Problem, Problems
 from hydrantic.project import Project
 from hydrantic.registries import KINDS, PROJECT, SESSION, STOCK, Entry, reading, registry
 from hydrantic.requirements import asked_for, compatible, extras_of, installed_version, same_version
-from hydrantic.rundir import versions, write_atomically
+from hydrantic.rundir import source_hashes, versions, write_atomically
 from hydrantic.source import KeyPath, display, dotted
+from hydrantic.static_imports import definition_at, imported_files
 from hydrantic.texts import on_one_line, visible
 from hydrantic.yaml_text import to_commented_yaml
 
@@ -97,6 +98,8 @@ class _Packing:
         if isinstance(what, Mapping) or _is_blueprint(Path(what)):
             return cls(check(what, overrides, project=project), project, {}, {}, {})
         found = find_run(what)
+        if found.note is not None:
+            print(found.note, file=sys.stderr)
         blueprint, trained = _blueprint_of(found)
         plan = check(blueprint, overrides, project=project)
         if overrides or found.directory is None:  # then it is no longer the blueprint of that run
@@ -117,24 +120,21 @@ class _Packing:
         text = self._header(own) + to_commented_yaml(plain, comments)
         return Parcel(text, plain, tuple(_notes(elsewhere, own)))
 
-    def _header(self, own: Mapping[str, str]) -> str:
+    def _header(self, own: Mapping[str, _OwnFiles]) -> str:
         origin = f" from the run {self.run['id']}" if self.run else ""
         lines = [
             f"Packed by hydrantic {versions()[STOCK]}{origin}.",
             "`hydrantic check` on this file says what is missing or differs where you are, `hydrantic fit` trains it.",
-            *(f"{name} is the sender's own: it needs {file} in the folder registry/." for name, file in own.items()),
+            *(f"{name} is the sender's own: it needs {each} in the folder registry/." for name, each in own.items()),
         ]
         return "".join(f"# {visible(on_one_line(line))}\n" for line in lines)
 
-    def _own(self, components: Iterable[Component[Any]]) -> dict[str, str]:
-        """The file of each component of the project's own, as seen from its root."""
+    def _own(self, components: Iterable[Component[Any]]) -> dict[str, _OwnFiles]:
+        """Where each component of the project's own is defined, as seen from its root, and what of that it imports."""
         own = [each for each in components if each.entry.shelf in {PROJECT, SESSION}]
         root = (self.project.root or Path.cwd()).resolve()
         files = {name: file.resolve() for name, file in files_of(own).items()}
-        seen = {
-            name: file.relative_to(root) if file.is_relative_to(root) else file.name for name, file in files.items()
-        }
-        return {key(each): str(seen.get(key(each), "a session of Python")) for each in own}
+        return {key(each): _OwnFiles.of(files.get(key(each)), root) for each in own}
 
     def _versions(self) -> dict[str, str]:
         recorded = self.record.get("versions")
@@ -161,7 +161,7 @@ class _Packing:
         names = {asked_for(name)[0] for name in releases}
         return [*made, *(text for text, asked, _ in written if asked not in names)]
 
-    def _packed(self, known: Mapping[str, Identity], own: Mapping[str, str]) -> dict[str, Any]:
+    def _packed(self, known: Mapping[str, Identity], own: Mapping[str, _OwnFiles]) -> dict[str, Any]:
         data = self.record.get("data")
         return {
             "format": 1,
@@ -169,16 +169,42 @@ class _Packing:
             "versions": self._versions(),
             **({"data": data} if isinstance(data, str) else {}),
             **({"run": dict(self.run)} if self.run else {}),
-            "components": {name: _component(each, own.get(name)) for name, each in sorted(known.items())},
+            "components": {name: _component(each, own.get(name, _OwnFiles())) for name, each in sorted(known.items())},
         }
 
 
-def _component(identity: Identity, file: str | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _OwnFiles:
+    """Where a component of the sender's own is defined."""
+
+    file: str | None = None
+    imports: Mapping[str, str] = field(default_factory=dict)
+    """The sha256 of each further file of the project that it imports."""
+
+    @classmethod
+    def of(cls, file: Path | None, root: Path) -> _OwnFiles:
+        if file is None:
+            return cls("a session of Python")
+        if not file.is_relative_to(root):
+            return cls(file.name)
+        further = imported_files(file, root / "registry")
+        return cls(_told(file, root), source_hashes({_told(each, root): each for each in further}))
+
+    def __str__(self) -> str:
+        return " and ".join([str(self.file), *self.imports])
+
+
+def _told(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _component(identity: Identity, own: _OwnFiles) -> dict[str, Any]:
     said = {
         "distribution": identity.get("distribution"),
         "version": identity.get("version"),
-        "file": file,
+        "file": own.file,
         "source_hash": identity.get("source"),
+        "imports": dict(own.imports) or None,
         "schema_hash": identity.get("schema"),
     }
     fields = {name: text.replace("${", "$ {") for name, text in in_words(identity.get("fields")).items()}
@@ -214,7 +240,9 @@ def _blueprint_of(found: Found) -> tuple[Blueprintlike, Mapping[str, Identity]]:
 
 def _run(found: Found) -> dict[str, Any]:
     assert found.directory is not None  # a checkpoint alone tells nothing of its run
-    said = {"id": found.directory.resolve().name, "status": str(found.record.get("status"))}
+    place = found.directory.resolve()
+    name = f"{place.parent.name}/{place.name}" if place.name.isdecimal() else place.name  # the job of a sweep
+    said = {"id": name, "status": str(found.record.get("status"))}
     metrics = {name: found.record.get(name) for name in ("metrics", "best_metrics")}
     return said | {name: dict(each) for name, each in metrics.items() if isinstance(each, Mapping)}
 
@@ -231,11 +259,12 @@ def _place(plain: dict[str, Any], files: Iterable[tuple[KeyPath, Path]], folder:
     return elsewhere
 
 
-def _notes(elsewhere: Mapping[KeyPath, Path], own: Mapping[str, str]) -> Iterator[str]:
+def _notes(elsewhere: Mapping[KeyPath, Path], own: Mapping[str, _OwnFiles]) -> Iterator[str]:
     for path, file in elsewhere.items():
         yield f"{dotted(path)} is {file}, which does not lie below the packed file: it has to be set there"
-    for name, place in own.items():
-        yield f"{name} comes from {place}, which is yours alone: send that file along"
+    for name, each in own.items():
+        these = "that file" if not each.imports else "those files"
+        yield f"{name} comes from {each}, which {'is' if not each.imports else 'are'} yours alone: send {these} along"
 
 
 def _files_read(plan: Plan, plain: Mapping[str, Any]) -> list[tuple[KeyPath, Path]]:
@@ -281,7 +310,7 @@ def _extras(entry: Entry) -> set[str]:
         return set()
     try:
         text = source.file.read_text("utf-8")
-        definition, imported = _definition(text, source.line)
+        definition, imported = definition_at(text, source.line)
     except (OSError, ValueError, SyntaxError):
         return set()
     named = {
@@ -299,24 +328,6 @@ _MANY: Final = 4
 
 def _module(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower()
-
-
-def _definition(text: str, line: int) -> tuple[str, set[str]]:
-    """The definition at a line, and the modules that it and its module import."""
-    tree = ast.parse(text)
-    at = next((each for each in tree.body if _first_line(each) <= line <= (each.end_lineno or 0)), None)
-    outside = [each for each in tree.body if not isinstance(each, ast.FunctionDef | ast.ClassDef)]
-    nodes = [node for each in (*outside, *([] if at is None else [at])) for node in ast.walk(each)]
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    parts = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    lines = text.splitlines()
-    segment = [] if at is None else lines[_first_line(at) - 1 : at.end_lineno]
-    return "\n".join(segment), {name.partition(".")[0] for name in (*plain, *parts)}
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(each.lineno for each in decorators)])
 
 
 # At the receiver's.
@@ -342,7 +353,7 @@ def notes_on(
         return ()
     used = None if plan is None else {key(each) for each in _components(plan)}
     with reading(current(project)):
-        return tuple(_Receiver(document, packed, used, fingerprint).notes())
+        return tuple(_Receiver(document, packed, project, used, fingerprint).notes())
 
 
 @dataclass(frozen=True)
@@ -351,6 +362,7 @@ class _Receiver:
 
     document: Document
     packed: Packed
+    project: Project
     used: set[str] | None
     fingerprint: str | None
 
@@ -358,9 +370,12 @@ class _Receiver:
         found = Problems()
         self._compare_versions(found)
         for name, before in self.packed.components.items():
-            after = _here(name) if self.used is None or name in self.used else None
+            if self.used is not None and name not in self.used:
+                continue
+            after = _here(name)
             if after is not None:
                 self._compare(name, before, after, found)
+            self._compare_imports(name, before, found)
         if None not in {self.fingerprint, self.packed.data} and self.fingerprint != self.packed.data:
             self._note(found, "packed-data", ("data",), packed=self.packed.data, present=self.fingerprint)
         return found
@@ -396,6 +411,24 @@ class _Receiver:
         if same_release and before.source_hash not in {None, identity["source"]}:
             facts = {"file": before.file, "present": str(place or ""), "hash": str(before.source_hash)[:12]}
             self._note(found, "packed-source", (*path, "source_hash"), name=name, **facts)
+
+    def _compare_imports(self, name: str, before: PackedComponent, found: Problems) -> None:
+        for said, sha in before.imports.items():
+            present = self._own_source(said)
+            if present != sha:
+                facts = {"name": name, "file": said, "is_here": present is not None, "hash": sha[:12]}
+                self._note(found, "packed-import", ("components", name, "imports", said), **facts)
+
+    def _own_source(self, said: str) -> str | None:
+        """The sha256 of a file of the receiver's own shelf; None where there is none, or it says another place."""
+        if self.project.shelf is None:
+            return None
+        folder = self.project.shelf.resolve()
+        try:
+            file = (folder.parent / said).resolve()
+            return source_hashes({said: file}).get(said) if file.is_relative_to(folder) else None
+        except (OSError, RuntimeError, ValueError):  # no file can have that name, or it is a link to itself
+            return None
 
 
 def _changed_fields(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

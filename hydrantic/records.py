@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.liveness import has_gone
+from hydrantic.source import display
 from hydrantic.sweeping.ledger import FILE as LEDGER
 from hydrantic.sweeping.ledger import JobRecord, read_ledger
 from hydrantic.texts import visible
@@ -130,8 +131,14 @@ def records_below(folder: Path) -> list[Record]:
             try:
                 found.look_below(str(folder), "", None, 0)
             except OSError as error:
-                raise UsageError(f"{folder} cannot be listed: {error.strerror or error}") from error
+                raise UsageError(_unlisted(folder, error)) from error
     return found.records
+
+
+def _unlisted(folder: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"there is no folder {display(folder)}"
+    return f"{display(folder)} cannot be listed: {error.strerror or error}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -34,14 +35,14 @@ def _reason(text: str) -> str:
         return ""
     installed = installed_version(requirement.name)
     if installed is None:
-        return f"it is not installed; pip install '{text}'"
+        return f"it is not installed; pip install {shlex.quote(text)}"
     try:
         if not requirement.specifier.contains(installed, prereleases=True):
-            return f"{requirement.name} {installed} is installed; pip install '{text}'"
+            return f"{requirement.name} {installed} is installed; pip install {shlex.quote(text)}"
     except InvalidVersion:  # of a distribution that numbers its releases in its own way
         return f"{requirement.name} {installed} is installed, and its version cannot be compared"
     missing = next((each for each in _of_extras(requirement) if _reason(each)), None)
-    return "" if missing is None else f"its extra asks for {missing}, which is not met; pip install '{text}'"
+    return "" if missing is None else f"its extra asks for {missing}, which is not met; pip install {shlex.quote(text)}"
 
 
 def _of_extras(requirement: Requirement) -> Iterator[str]:

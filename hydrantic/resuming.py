@@ -117,7 +117,7 @@ def _latest_first(folder: Path) -> Iterator[Path]:
 
 def _forget_later(directory: RunDirectory, folder: Path, found: Resumable | None) -> None:
     """Remove the rows and checkpoints of steps that come after a checkpoint; all of them where there is none."""
-    for torn in folder.glob(".*.ckpt.*"):  # of a checkpoint that was being written
+    for torn in (*folder.glob(".*.ckpt.*"), *directory.path.glob(".*.tmp")):  # of what was being written
         torn.unlink(missing_ok=True)
     written = 0 if found is None else found[0].stat().st_mtime_ns
     kept = set() if found is None else _known(found[1])

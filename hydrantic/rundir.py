@@ -311,7 +311,7 @@ class RunRecord:
         """
         try:
             fields = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} is not the record of a run: {error}") from error
         if not isinstance(fields, dict):
             raise UsageError(f"{path} is not the record of a run: it holds no mapping")

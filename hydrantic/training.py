@@ -14,7 +14,7 @@ from lightning.pytorch import seed_everything
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from hydrantic.build import Assembly, BestMetrics, Draft, assemble
-from hydrantic.checkpoints import read_checkpoint
+from hydrantic.checkpoints import RunCheckpoint, read_checkpoint
 from hydrantic.exact import Exact
 from hydrantic.interrupts import StopSignals
 
@@ -72,8 +72,10 @@ class Training:
 
     @property
     def best(self) -> Path | None:
-        """The best checkpoint, or the last one where none is ranked."""
-        callback = self.assembly.trainer.checkpoint_callback
+        """The best checkpoint of `checkpoint:`, else of another callback, or the last one where none is ranked."""
+        trainer = self.assembly.trainer
+        own = [each for each in trainer.checkpoint_callbacks if isinstance(each, RunCheckpoint)]
+        callback = own[0] if own else trainer.checkpoint_callback
         for name in ("best_model_path", "last_model_path"):
             path = getattr(callback, name, "")
             if path and Path(path).is_file():
@@ -121,9 +123,10 @@ class Training:
             assembly.trainer.fit(assembly.model, datamodule=assembly.data, ckpt_path=checkpoint, weights_only=True)
 
     def _can_test(self) -> bool:
+        has_step = is_overridden("test_step", self.assembly.model)
         has_loader = is_overridden("test_dataloader", self.assembly.data)
         is_rehearsal = bool(getattr(self.assembly.trainer, "fast_dev_run", False))
-        return has_loader and self.test_size != 0 and not is_rehearsal
+        return has_step and has_loader and self.test_size != 0 and not is_rehearsal
 
     def _test(self) -> None:
         assembly = self.assembly

@@ -115,7 +115,9 @@ def _headline(problems: Sequence[Problem]) -> str:
 
 
 def _paragraph(problem: Problem, texts: Mapping[Path, str]) -> str:
-    path = "" if problem.source.on_command_line or not problem.path else f"{cut(dotted(problem.path), 80)}: "
+    path = (
+        "" if problem.source.on_command_line or not problem.path else f"{cut(on_one_line(dotted(problem.path)), 80)}: "
+    )
     return f"{problem.source}: {path}{message(problem)}{excerpt(problem.source, texts)}"
 
 
@@ -268,8 +270,10 @@ def _unknown_name(facts: Mapping[str, Any]) -> str:
     hint = f"; a shelf lies beside that file: run in {beside}, or use --project {beside}" if beside else ""
     if "." in name and not beside and nearest(_last(name), facts["known"]) is None:
         hint = "; a dotted name is looked up like any other and never imported"
-    hint += "".join(f"; {each}" for each in facts.get("unread", ())) + _from_where(facts.get("packed"))
-    return f"no {_NOUNS.get(kind, kind)} is called '{name}'{did_you_mean(_last(name), facts['known'])}{hint}"
+    hint += "".join(f"; {each}" for each in facts.get("unread", ()))
+    origin = _from_where(facts.get("packed"))
+    near = "" if origin else did_you_mean(_last(name), facts["known"])
+    return f"no {_NOUNS.get(kind, kind)} is called '{name}'{near}{hint}{origin}"
 
 
 def _from_where(packed: Mapping[str, Any] | None) -> str:
@@ -280,8 +284,9 @@ def _from_where(packed: Mapping[str, Any] | None) -> str:
         release = packed["version"]
         return f"; it came from {name} {release or ''}".rstrip() + f": pip install '{_exactly(name, release)}'"
     sha = f" (sha256 {packed['source_hash'][:12]}...)" if packed["source_hash"] else ""
-    file = on_one_line(packed["file"] or "their registry/")
-    return f"; it is the sender's own: ask for {file}{sha}, and put that into the registry/ of your project"
+    further = "".join(f" and {file}" for file in packed["imports"])
+    files = on_one_line(f"{packed['file'] or 'their registry/'}{sha}{further}")
+    return f"; it is the sender's own: ask for {files}, and put that into the registry/ of your project"
 
 
 def _exactly(name: str, release: str | None) -> str:
@@ -305,6 +310,12 @@ def _other_source(facts: Mapping[str, Any]) -> str:
     remedy = f"; ask the sender for {facts['file']}" if facts["file"] else ""
     before = f"another source, whose sha256 begins with {facts['hash']}"
     return f"{facts['name']}, here {facts['present']}, had {before}{remedy}"
+
+
+def _other_import(facts: Mapping[str, Any]) -> str:
+    how = "differs here" if facts["is_here"] else "is not here"
+    file, sha = on_one_line(str(facts["file"])), facts["hash"]
+    return f"{file}, which {facts['name']} imports, {how}; ask the sender for it (sha256 {sha}...)"
 
 
 def _other_fields(facts: Mapping[str, Any]) -> str:
@@ -572,6 +583,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "packed-version": _other_version,
     "packed-origin": _other_origin,
     "packed-source": _other_source,
+    "packed-import": _other_import,
     "packed-fields": _other_fields,
     "packed-data": lambda f: "the data is not that of the sender, whose fingerprint was "
     f"{cut(f['packed'], 16)}; here it is {cut(f['present'], 16)}",

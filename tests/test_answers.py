@@ -29,6 +29,34 @@ def test_log_probabilities_stay_what_they_are() -> None:
     torch.testing.assert_close(found, probabilities)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_outputs_of_a_softmax_are_probabilities_already(kind: torch.dtype) -> None:
+    shares = torch.tensor([[2.0, -1.0, 0.5], [40.0, 0.0, -40.0]], dtype=kind).softmax(1)
+    found = answers(shares, ANIMALS)
+    assert found.probabilities is not None
+    assert found.probabilities.equal(shares.to(found.probabilities.dtype))
+    raw = answers(shares + 0.1, ANIMALS).probabilities
+    assert raw is not None
+    torch.testing.assert_close(raw, (shares + 0.1).to(raw.dtype).softmax(1))
+
+
+@pytest.mark.parametrize("outputs", [[[0.3], [-0.007]], [[0.3, 0.1], [0.007, 0.008]]])
+def test_probabilities_of_a_model_that_computes_in_16_bits_add_up_to_1(outputs: list[list[float]]) -> None:
+    found = answers(torch.tensor(outputs, dtype=torch.bfloat16), Facts(task="binary", num_classes=2))
+    assert found.probabilities is not None
+    torch.testing.assert_close(found.probabilities.sum(1), torch.ones(2))
+    assert found.probabilities.argmax(1).equal(found.values)
+
+
+@pytest.mark.parametrize("facts", [Facts(task="binary", num_classes=2), Facts(task="multilabel", num_labels=1)])
+def test_outputs_that_look_like_those_of_a_sigmoid_are_warned_of(facts: Facts) -> None:
+    outputs = torch.linspace(0, 1, 30).reshape(-1, 1)
+    with pytest.warns(UserWarning, match="If the model ends in a sigmoid, the predictions are wrong"):
+        answers(outputs, facts)
+    answers(outputs - 0.5, facts)
+    answers(outputs[:3], facts)  # so few may be raw ones
+
+
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
 def test_one_output_of_a_binary_task_is_the_second_class(shape: tuple[int, ...]) -> None:
     outputs = torch.tensor([2.0, -1.0])

@@ -28,6 +28,7 @@ LAYERS = (
     # what everything may use
     "source", "texts", "suggestions", "scalars", "digests", "facts", "imports", "meanings", "lean", "batches",
     "yaml_text", "continuity", "requirements", "filenames", "folders", "sections", "forms", "patterns", "phrases",
+    "static_imports",
     # what is wrong, and how it is said
     "errors", "problems", "wording",
     # what a sweep goes through, and what makes and runs its jobs
@@ -49,8 +50,8 @@ LAYERS = (
     # what is known of components without importing them
     "manifest.descriptions", "manifest.watching", "manifest.describing", "manifest", "manifest.renewal",
     # the straight line goes on
-    "checking", "identity", "contents", "build", "training", "continuation", "opening", "suiting", "evaluating", "predictions", "run",
-    "fitting", "rerunning", "packing", "rank", "blocks",
+    "checking", "identity", "contents", "build", "training", "continuation", "opening", "suiting", "evaluating",
+    "predictions", "run", "fitting", "rerunning", "packing", "rank", "blocks",
     # many runs of one blueprint
     "sweeping.outcome", "sweeping.status", "sweeping.picture",
     "sweeping.view", "sweeping.results", "sweeping.plans", "sweeping.drafts", "sweeping.running", "sweeping.sweep",
@@ -75,8 +76,11 @@ LAYERS = (
     # a new project
     "scaffold.texts", "scaffold.files", "scaffold.survey", "scaffold.tables", "scaffold.blueprints", "scaffold",
     # the command line
-    "cli", "cli.words", "cli.composition", "cli.evaluation", "cli.main", "cli.multirun", "cli.fit", "cli.resume", "cli.rerun", "cli.test", "cli.validate", "cli.predict", "cli.check", "cli.show",
-    "cli.explain", "cli.list", "cli.describe", "cli.init", "cli.schema", "cli.pack", "cli.sweep", "cli.lr_find", "cli.batch_size_find", "cli.profile", "cli.runs", "cli.diff", "cli.plot", "cli.report", "cli.export", "cli.serve", "cli.shells", "cli.completion",
+    "cli", "cli.words", "cli.composition", "cli.evaluation", "cli.main", "cli.multirun", "cli.fit", "cli.resume",
+    "cli.rerun", "cli.test", "cli.validate", "cli.predict", "cli.check", "cli.show", "cli.explain", "cli.list",
+    "cli.describe", "cli.init", "cli.schema", "cli.pack", "cli.sweep", "cli.lr_find", "cli.batch_size_find",
+    "cli.profile", "cli.runs", "cli.diff", "cli.plot", "cli.report", "cli.export", "cli.serve", "cli.shells",
+    "cli.completion",
     "__main__",
 )  # fmt: skip
 """Every module; each imports only those before it, also inside functions."""

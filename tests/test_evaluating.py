@@ -105,6 +105,39 @@ def test_another_recorded_value_is_told_apart_to_the_last_bit(table: Run, here: 
     assert done.circumstances == (f"torch {torch.__version__}, then 1.0",)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("processes", "many"),
+        ("processes", [1]),
+        ("processes", 10**9),
+        ("threads", 10**9),
+        ("metrics", ["a"]),
+        ("metrics", {"test/loss": "a"}),
+        ("versions", "a"),
+        ("best_checkpoint", 5),
+    ],
+)
+def test_a_record_that_says_nonsense_stops_no_evaluation(table: Run, here: Path, field: str, value: Any) -> None:
+    copy = Path(shutil.copytree(table.path, here / "copy"))
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    write(copy / "run.json", json.dumps(record | {field: value}))
+    weights = "last" if field == "best_checkpoint" else "best"
+    assert evaluated(copy, "test", weights=weights).metrics["test/loss"] == pytest.approx(table.metrics["test/loss"])
+
+
+@pytest.mark.parametrize("contents", [b"\xde\xad", b"", b"step,epoch,validation/loss\n1,0,a\n1,0\nb,0,1.0\n"])
+def test_metrics_that_cannot_be_read_are_compared_with_nothing(table: Run, here: Path, contents: bytes) -> None:
+    copy = Path(shutil.copytree(table.path, here / "copy"))
+    (copy / "metrics.csv").write_bytes(contents)
+    assert evaluated(copy, "validation").recorded == {}
+
+
+def test_of_limited_batches_neither_size_nor_record_is_claimed(table: Run, here: Path) -> None:
+    done = evaluated(table.path, "test", "trainer.limit_test_batches=1")
+    assert (done.samples, done.recorded) == (None, {})
+
+
 def test_a_run_that_moved_with_its_data_is_still_compared(table: Run, here: Path) -> None:
     write(here / "moved.csv", plants())
     done = evaluated(table.path, "test", "data.path=moved.csv")

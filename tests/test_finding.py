@@ -123,9 +123,7 @@ def test_a_run_that_kept_nothing_says_how_it_stands() -> None:
 def test_a_best_checkpoint_that_was_deleted_is_told_with_what_is_left() -> None:
     one = run(Path("one"))
     (one / "checkpoints" / "best.ckpt").unlink()
-    message = (
-        "kept no weights: checkpoints/best.ckpt is not there any more; name a checkpoint instead: one/checkpoints/last"
-    )
+    message = "kept no weights: checkpoints/best.ckpt is not there; name a checkpoint instead: one/checkpoints/last"
     with pytest.raises(UsageError, match=re.escape(message)):
         _ = find_run("one").best
 
@@ -135,3 +133,27 @@ def test_a_record_that_leads_out_of_the_run_is_not_followed(here: Path) -> None:
     run(here / "one", best_checkpoint="../other.ckpt")
     with pytest.raises(UsageError, match="kept no weights"):
         _ = find_run("one").best
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("runs/a/one/metrics.csv", "runs/a/one/metrics.csv is a file of a run; name its directory, runs/a/one"),
+        ("runs/a/one/checkpoints", "the run is runs/a/one"),
+        ("a.yaml", "a.yaml is a blueprint, not a run; name the directory of a run that it has made"),
+        ("https://example.org/a.ckpt", "https://example.org/a.ckpt is an address"),
+    ],
+)
+def test_what_is_taken_for_a_run_by_mistake_is_answered_with_what_to_name(said: str, answer: str) -> None:
+    write(run(Path("runs/a/one")) / "metrics.csv", "step\n")
+    write(Path("a.yaml"), "data: iris\n")
+    with pytest.raises(UsageError, match=re.escape(answer)):
+        find_run(said)
+
+
+def test_a_record_of_too_many_layers_is_none() -> None:
+    one = run(Path("runs/a/one"))
+    (one / "run.json").write_text("[" * 100_000)
+    assert find_run("runs").directory == one
+    with pytest.raises(UsageError, match="is not the record of a run"):
+        _ = find_run("runs").best

@@ -19,8 +19,8 @@ import torch
 import hydrantic
 from hydrantic.cli.main import main
 from hydrantic.errors import BlueprintError, RunFailed, UsageError
-from hydrantic.metrics_csv import read_metrics
 from hydrantic.fitting import fit
+from hydrantic.metrics_csv import read_metrics
 from hydrantic.run import Run
 from tests.projects import DIGITS, project, write
 
@@ -78,6 +78,10 @@ SHELF = """
 
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    @register_model("untested")
+    class Untested(Own):
+        test_step = LightningModule.test_step
 
     @register_model("exploding")
     class Exploding(nn.Module):
@@ -428,6 +432,11 @@ def test_a_lightning_module_of_its_own_making_trains(here: Path) -> None:
     run = trained("data: digits\nmodel: own\nloggers: {}\ntrainer: {max_epochs: 1}\n")
     assert set(run.metrics) == {"training/loss", "validation/loss", "test/loss"}
     assert run.checkpoint is not None
+
+
+def test_a_module_without_a_test_is_not_tested(here: Path) -> None:
+    run = trained("data: digits\nmodel: untested\nloggers: {}\ntrainer: {max_epochs: 1}\n")
+    assert set(run.metrics) == {"training/loss", "validation/loss"}
 
 
 def test_losses_and_metrics_read_the_parts_that_they_name(here: Path) -> None:

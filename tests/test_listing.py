@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from hydrantic.errors import UsageError
-from hydrantic.listing import broken, changed, for_people, listing
+from hydrantic.listing import changed, for_people, listing, reasons
 from hydrantic.records import Record, records_below
+from hydrantic.sweeping.table import as_text
 from hydrantic.where import parsed
 from tests.runs_on_disk import blueprint, run
 
@@ -122,7 +123,7 @@ def test_runs_are_chosen_by_their_state(tmp_path: Path) -> None:
     assert chosen(found, "state!=failed") == ["b", "c"]
     for wrong in ({"states": ["fialed"]}, {"where": [parsed("status=fialed")]}):
         with pytest.raises(UsageError, match="did you mean 'failed'"):
-            listing(found, **wrong)  # type: ignore[arg-type]  # either
+            listing(found, **wrong)
 
 
 # -- their order -------------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def test_an_objective_that_is_maximised_has_the_largest_first(tmp_path: Path) ->
 def test_the_table_has_state_time_differences_and_metrics(tmp_path: Path) -> None:
     table = listing(records(tmp_path, blueprint(), blueprint(optimizer__lr=0.1))).table
     assert table.columns == ("run", "state", "began", "seconds", "optimizer.lr", "validation/loss", "test/loss")
-    assert table.objective == "validation/loss"
+    assert table.ranks["validation/loss"] == 0
     assert table.keys == ("optimizer.lr",)
     assert table.rows[0][4:] == (0.1, 0.5, 0.6)
 
@@ -167,12 +168,45 @@ def test_a_metric_is_the_best_checkpoints_unless_its_last_value_is_asked_for(tmp
     assert table.rows == ((0.2, 0.5),)
 
 
-def test_broken_runs_have_a_row_and_a_reason(tmp_path: Path) -> None:
+def test_runs_that_failed_or_are_broken_have_a_row_and_a_reason(tmp_path: Path) -> None:
     run(tmp_path / "a")
     (run(tmp_path / "b") / "run.json").write_text("{")
+    for at in range(6):
+        run(tmp_path / f"c{at}", number=at, status="failed", error={"type": "ValueError", "message": f"it broke {at}"})
     found = listing(records_below(tmp_path))
-    assert shown(found) == ["a", "b"]
-    assert broken(found.records)[0].startswith("b is broken: run.json is not JSON")
+    assert shown(found) == ["c5", "c4", "c3", "c2", "c1", "c0", "a", "b"]
+    assert reasons(found.records)[0] == "c5 failed: ValueError: it broke 5"
+    assert reasons(found.records)[5:] == ["... and 2 more (--columns run error)"]
+    assert reasons(found.records[6:])[0].startswith("b is broken: run.json is not JSON")
+
+
+def test_how_runs_stand_and_how_long_they_took_is_shown_before_hyperparameters(tmp_path: Path) -> None:
+    values = {f"optimizer__{name * 9}": 1 for name in "abcdefgh"}
+    run(tmp_path / "2026-11-21_12-00-00-aaaa", values=blueprint(**values))
+    run(tmp_path / "2026-11-21_12-01-00-aaaa", values=blueprint(**dict.fromkeys(values, 2)))
+    table = for_people(listing(records_below(tmp_path)).table)
+    assert as_text(table, 65)[0].split() == ["run", "state", "time", "validation/loss"]
+    assert as_text(table, 75)[0].split() == ["run", "state", "time", "aaaaaaaaa", "validation/loss"]
+
+
+def test_when_runs_began_is_shown_before_further_metrics_where_their_names_do_not_tell_it(tmp_path: Path) -> None:
+    run(tmp_path / "2026-11-21_12-00-00-aaaa")
+    assert "began" not in as_text(for_people(listing(records_below(tmp_path)).table), 75)[0].split()
+    run(tmp_path / "b")
+    assert "began" in as_text(for_people(listing(records_below(tmp_path)).table), 85)[0].split()
+
+
+def test_only_where_they_are_sorted_by_it_the_first_is_the_best(tmp_path: Path) -> None:
+    found = records(tmp_path, blueprint(), blueprint(), losses=(0.2, 0.4))
+    assert listing(found).table.objective is None
+    assert listing(found, sort="validation/loss").table.objective == "validation/loss"
+
+
+def test_a_name_that_is_nearly_there_is_suggested_by_its_last_part(tmp_path: Path) -> None:
+    found = records(tmp_path, blueprint())
+    with pytest.raises(UsageError, match="did you mean 'validation/loss'"):
+        listing(found, sort="los")
+    assert listing(found, sort="time", columns=["time"]).table.columns == ("seconds",)
 
 
 def test_people_read_times_as_they_say_them(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from hydrantic.checkpoints import CheckpointError
 from hydrantic.errors import BlueprintError, UsageError
+from hydrantic.evaluating import evaluate
 from hydrantic.fitting import fit
 from hydrantic.opening import open_run
 from hydrantic.run import Run
@@ -117,6 +118,19 @@ def test_a_checkpoint_with_the_weights_of_another_model_is_refused(table: Run, h
         open_run(here / "other.ckpt")
 
 
+@pytest.mark.parametrize(
+    ("part", "value"), [("blueprint", "a.yaml"), ("facts", 3), ("components", [1]), ("components", None)]
+)
+def test_a_checkpoint_whose_contents_are_broken_is_refused(table: Run, here: Path, part: str, value: Any) -> None:
+    assert table.checkpoint is not None
+    state = torch.load(table.checkpoint, weights_only=True)
+    state["hydrantic"][part] = value
+    torch.save(state, here / "a.ckpt")
+    write(here / "a.yaml", "data: iris\nmodel: linear\n")  # which a text is not taken for the name of
+    with pytest.raises(CheckpointError, match=r"a\.ckpt is no checkpoint of a run, or was changed since"):
+        open_run("a.ckpt")
+
+
 def test_where_the_record_is_broken_the_checkpoint_still_opens(table: Run, here: Path) -> None:
     copy = Path(shutil.copytree(table.path, here / "copy"))
     write(copy / "run.json", "{")
@@ -144,6 +158,30 @@ def test_a_component_of_a_project_elsewhere_is_not_imported_but_its_shelf_is_poi
         open_run(run.path)
     assert f"--project {mine}" in str(caught.value)
     assert open_run(run.path, project=mine).plan.data.name == "pairs"
+
+
+def test_checkpoints_that_hold_no_more_than_weights_are_opened(here: Path) -> None:
+    mine = "callbacks={mine: {name: model_checkpoint, filename: mine, save_weights_only: true}}"
+    run = fit_table(here, "checkpoint.save_weights_only=true", mine)
+    assert open_run(run.path).checkpoint.name.startswith("epoch=")
+    opened = open_run(run.path / "checkpoints" / "mine.ckpt")
+    assert opened.facts.class_names == ("big", "mid", "small")
+    assert evaluate(opened, "test").samples == 6
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind"),
+    [("64-true", torch.float64), ("bf16-true", torch.bfloat16), ("bf16-mixed", torch.float32)],
+)
+def test_weights_keep_the_precision_that_they_were_trained_in(here: Path, precision: str, kind: torch.dtype) -> None:
+    run = fit_table(here, f"trainer.precision={precision}")
+    opened = open_run(run.path)
+    kept = opened.state["state_dict"]
+    assert {each.dtype for each in opened.model.parameters()} == {kind}
+    assert all(torch.equal(each, kept[name]) for name, each in opened.model.state_dict().items())
+    evaluation = evaluate(opened, "test")
+    assert evaluation.recorded
+    assert not evaluation.differing
 
 
 def test_a_model_made_late_with_hooks_of_its_own_is_opened(here: Path) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -67,6 +71,10 @@ def _said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
     code = main(list(words))
     printed = capsys.readouterr()
     return code, printed.out, printed.err
+
+
+def _sha(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
 
 
 def _changed(file: Path, old: str, new: str) -> None:
@@ -150,6 +158,77 @@ def test_components_of_ones_own_are_named_for_the_sender_and_the_receiver(here: 
     assert parcel.notes == ("model/mine comes from registry/mine.py, which is yours alone: send that file along",)
     assert "# model/mine is the sender's own: it needs registry/mine.py in the folder registry/." in parcel.text
     assert parcel.blueprint["packed"]["components"]["model/mine"]["file"] == "registry/mine.py"
+
+
+def test_what_a_component_of_ones_own_imports_goes_with_it(
+    here: Path, there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(here, mine="from .parts import sizes\n" + dedent(MINE), other="")
+    write(here / "registry" / "parts" / "__init__.py", "")
+    sizes = write(here / "registry" / "parts" / "sizes.py", "WIDTH = 4\n")
+    write(here / "own.yaml", OWN)
+    parcel = pack("own.yaml", output=there / "x.yaml")
+    files = "registry/mine.py and registry/parts/__init__.py and registry/parts/sizes.py"
+    assert parcel.notes == (f"model/mine comes from {files}, which are yours alone: send those files along",)
+    _stand(there, monkeypatch)
+    assert (
+        f"ask for registry/mine.py (sha256 {_sha(here / 'registry' / 'mine.py')[:12]}...) and registry/parts/"
+        in (_said(capsys, "check", "x.yaml")[2])
+    )
+    shutil.copytree(here / "registry", there / "registry")
+    close_shelf()
+    assert _said(capsys, "check", "x.yaml") == (0, "x.yaml: no problems\n", "")
+    close_shelf()
+    write(there / "registry" / "parts" / "sizes.py", "WIDTH = 5\n")
+    code, out, _ = _said(capsys, "check", "x.yaml")
+    assert code == 0
+    assert "registry/parts/sizes.py, which model/mine imports, differs here; ask the sender for it" in out
+    assert _sha(sizes)[:12] in out
+
+
+def test_no_file_outside_of_the_receivers_shelf_is_looked_at(sent: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outside = write(sent.parent / "secret.txt", "42")
+    imports = f"      imports: {{../secret.txt: {_sha(outside)}, registry/../secret.txt: {_sha(outside)}}}\n"
+    _changed(sent, "      file: registry/mine.py\n", f"      file: registry/mine.py\n{imports}")
+    _, out, _ = _said(capsys, "check", "x.yaml")
+    assert out.count("secret.txt, which model/mine imports, is not here") == 2
+
+
+@pytest.mark.parametrize("name", ["registry/\\0.py", f"registry/{'x' * 300}.py", "registry/loop.py", "registry"])
+def test_what_cannot_be_a_file_of_the_receivers_is_not_here(
+    sent: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(sent.parent / "registry" / "__init__.py", "")
+    (sent.parent / "registry" / "loop.py").symlink_to("loop.py")
+    _changed(sent, "      file: registry/mine.py\n", f'      file: registry/mine.py\n      imports: {{"{name}": "0"}}\n')
+    _, out, err = _said(capsys, "check", "x.yaml")
+    assert "which model/mine imports, is not here" in out + err
+
+
+def test_of_the_runs_of_a_folder_the_latest_is_packed_and_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("a.yaml")
+    code, out, err = _said(capsys, "pack", "runs/a", "-o", "x.yaml")
+    assert (code, out) == (0, "packed: x.yaml\n")
+    assert err == f"the latest run in runs/a: runs/a/{run.path.name}\n"
+
+
+def test_a_job_of_a_sweep_is_named_with_its_sweep(here: Path) -> None:
+    fit("a.yaml", directory=here / "runs" / "a" / "sweep-1" / "7")
+    assert pack("runs/a/sweep-1/7").blueprint["packed"]["run"]["id"] == "sweep-1/7"
+
+
+def test_a_command_to_copy_holds_no_other_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here / "x.yaml", DIGITS + """requires: ["acme; os_name != '$(touch x)'"]\n""")
+    code, _, err = _said(capsys, "check", "x.yaml")
+    assert code == 2
+    command = re.search("pip install (.*)", err)
+    assert command is not None
+    assert shlex.split(command[1]) == ["acme; os_name != '$(touch x)'"]
+
+
+def test_a_key_that_breaks_the_line_is_shown_on_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here / "x.yaml", DIGITS + """packed: {format: 1, versions: {"a\\nx.yaml: no problems": "1"}}\n""")
+    assert "packed.versions.a\\nx.yaml: no problems: " in _said(capsys, "check", "x.yaml")[2]
 
 
 def test_what_an_optional_component_needs_is_asked_for_as_an_extra(here: Path) -> None:

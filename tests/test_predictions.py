@@ -8,6 +8,7 @@ from typing import Any
 import polars
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from hydrantic.errors import RunFailed, UsageError
 from hydrantic.fitting import fit
@@ -61,6 +62,11 @@ def test_the_runs_own_data_is_predicted_with_its_ids_parts_and_targets(table: Ru
     assert sums.to_list() == pytest.approx([1.0] * 60)
     likeliest = [max(KINDS, key=lambda kind: row[f"probability_{kind}"]) for row in frame.iter_rows(named=True)]
     assert frame["prediction"].to_list() == likeliest
+
+
+def test_the_rows_of_a_part_come_in_the_order_of_their_source(table: Run, here: Path) -> None:
+    whole = predicted(table)
+    assert predicted(table, split="test")["id"].to_list() == whole.filter(whole["part"] == "test")["id"].to_list()
 
 
 def test_predictions_agree_with_the_test(table: Run, here: Path) -> None:
@@ -188,7 +194,8 @@ def test_batches_that_are_mappings_are_predicted(here: Path) -> None:
     project(here, parts=SHELF)
     frame = predicted(fit(write(here / "a.yaml", PAIRS)))
     outputs = [*(f"output_logits_{number}" for number in range(3)), "output_parity"]
-    assert frame.columns == ["row", *outputs, "target"]
+    assert frame.columns == ["row", "part", *outputs, "target"]
+    assert set(frame["part"]) == {"test"}  # it has no predict_dataloader
     assert frame["target"].to_list() == [index % 3 for index in range(24)]
 
 
@@ -197,11 +204,27 @@ def test_a_module_of_ones_own_is_asked_with_the_inputs_alone(here: Path) -> None
     run = fit(write(here / "a.yaml", OWN))
     opened = open_run(run.path)
     frame = predict(opened)
-    assert frame.columns == ["row", "output", "target"]
+    assert frame.columns == ["row", "part", "output", "target"]
     assert frame.height == 12
     assert "predict_step" not in vars(opened.model)
     with pytest.raises(UsageError, match="'columns' has nothing to predict: it defines no val_dataloader"):
         predicted(run, split="validation")
+
+
+def test_a_loader_that_shuffles_is_read_in_the_order_of_its_data_set(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(here, parts=SHELF)
+    run = fit(write(here / "a.yaml", OWN))
+    opened = open_run(run.path)
+    before = predict(opened, "training")
+    plain = opened.data.train_dataloader
+    monkeypatch.setattr(
+        opened.data, "train_dataloader", lambda: DataLoader(plain().dataset, batch_size=5, shuffle=True, drop_last=True)
+    )
+    after = predict(opened, "training")
+    assert after.equals(before)
+    assert after.height == 12
 
 
 def test_an_error_of_a_component_is_told_with_its_place(here: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,14 @@ import torch
 
 import hydrantic
 from hydrantic.cli.main import main
-from hydrantic.errors import BlueprintError, UsageError
-from hydrantic.fitting import fit
+from hydrantic.errors import BlueprintError, Interrupted, RunFailed, UsageError
+from hydrantic.fitting import fit, resume
 from hydrantic.project import close_shelf
 from hydrantic.rerunning import Rerun, rerun
+from hydrantic.rundir import RunRecord
+from hydrantic.sweeping.sweep import sweep
 from tests.projects import project, write
+from tests.test_continuation import SHELF
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -42,6 +48,25 @@ MINE = """
             )
 
         def forward(self, x):
+            return self.layers(x)
+    """
+
+
+BREAKS = """
+    from torch import nn
+    from hydrantic import register_model
+
+    @register_model("breaks")
+    class Breaks(nn.Module):
+        def __init__(self, in_features: int, out_features: int):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_features, out_features))
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += self.training
+            if self.calls > AFTER:
+                raise ValueError("it broke\\n\\x1b[31m")
             return self.layers(x)
     """
 
@@ -200,7 +225,7 @@ def test_of_an_interrupted_run_the_part_that_is_there_is_compared(here: Path) ->
     assert "the run itself is not whole: it was interrupted" in str(found)
 
 
-@pytest.mark.parametrize("after", [30, 12], ids=["in the first epoch", "before a row was written"])
+@pytest.mark.parametrize("after", [6, 2], ids=["in its second epoch", "before a row was written"])
 def test_a_run_that_failed_and_fails_again_is_compared(
     here: Path, after: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,7 +241,7 @@ def test_a_run_that_failed_and_fails_again_is_compared(
 
 
 def test_a_run_that_failed_otherwise_than_now_is_no_match(here: Path) -> None:
-    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", "30"))
+    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", "6"))
     with pytest.raises(RunFailed):
         fit("a.yaml", ["model=breaks"])
     [run] = (here / "runs" / "a").iterdir()
@@ -236,9 +261,7 @@ def test_a_run_that_came_to_its_end_and_fails_now_has_failed(here: Path) -> None
         rerun(run.path)
 
 
-def test_a_logger_whose_password_is_not_at_hand_is_not_missed(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_logger_whose_password_is_not_at_hand_is_not_missed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(here / "pyproject.toml", "[tool.hydrantic]\nenv = ['NOTE']\n")
     monkeypatch.setenv("NOTE", "a")
     run = fit("a.yaml", ["+loggers.wandb={mode: disabled, notes: '${oc.env:NOTE}'}"])
@@ -248,19 +271,33 @@ def test_a_logger_whose_password_is_not_at_hand_is_not_missed(
     assert found.differences == ()
 
 
-def test_a_run_that_was_resumed_is_a_whole_one(here: Path) -> None:
-    write(here / "registry" / "breaks.py", BREAKS.replace("AFTER", "30"))
-    with pytest.raises(RunFailed):
-        fit("a.yaml", ["model=breaks"])
-    [run] = (here / "runs" / "a").iterdir()
-    assert resume(run).metrics["test/loss"] > 0  # it begins to count anew
-    found = rerun(run)
-    assert not found.matched
+@pytest.mark.parametrize("raises", [False, True], ids=["interrupted", "failed"])
+def test_a_run_that_was_resumed_is_a_whole_one(here: Path, raises: bool) -> None:
+    project(here, parts=SHELF)
+    with pytest.raises(RunFailed if raises else Interrupted):
+        fit("a.yaml", [f"+callbacks.stops={{at: 6, raises: {str(raises).lower()}}}"], directory="cut")
+    assert resume("cut").metrics["test/loss"] > 0
+    found = rerun("cut")
+    assert found.matched
+    assert any("resumed from step" in note for note in found.notes)
 
 
+def test_a_repetition_that_was_interrupted_stays_one_when_it_goes_on(here: Path) -> None:
+    project(here, parts=SHELF)
+    (here / "happened").touch()
+    run = fit("a.yaml", ["+callbacks.stops={at: 6}"])
+    (here / "happened").unlink()
+    with pytest.raises(Interrupted):
+        rerun(run.path, runs="again")
+    assert resume("again/a").metrics == run.metrics
+    [again] = (here / "again" / "a").iterdir()
+    assert RunRecord.read(again / "run.json").fields["rerun_of"] == str(run.path)
+
+
+@pytest.mark.slow
 def test_a_job_of_a_sweep_is_repeated_in_a_directory_of_its_own(here: Path) -> None:
     found = sweep("a.yaml", ["optimizer.lr=1e-3,1e-2"])
-    job = found.directory / "1"
+    job = found.path / "1"
     repeated = rerun(job)
     assert repeated.matched
     assert repeated.run.path.parent == here / "runs" / "a"
@@ -356,3 +393,16 @@ def test_the_command_says_it_and_ends_accordingly(here: Path, capsys: pytest.Cap
     assert Path(record["run"]).is_relative_to(here / "elsewhere")
     assert main(["rerun", "nowhere"]) == 2
     assert "there is no run nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_repeated_by_two(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    processes = {**os.environ, "PYTHONPATH": str(Path(hydrantic.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    hydrantic_ = [sys.executable, "-m", "hydrantic"]
+    options = ["trainer.devices=2", "trainer.accelerator=cpu"]
+    subprocess.run([*hydrantic_, "fit", "a.yaml", *options], env=processes, check=True, capture_output=True)
+    done = subprocess.run([*hydrantic_, "rerun", "runs/a"], env=processes, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "matched bit for bit" in done.stdout
+    records = [RunRecord.read(run / "run.json").fields for run in (here / "runs" / "a").iterdir()]
+    assert [each["processes"] for each in records] == [2, 2]

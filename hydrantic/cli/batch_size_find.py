@@ -59,6 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hydrantic.finders.telling import tell_batch_sizes, tell_use
 
     print(tell_batch_sizes(found))
-    if kept is not None or found.suggestion != found.present:
+    if kept is not None or found.suggestion != found.present_in_effect:
         print(tell_use(["hydrantic", "fit", str(behind(blueprint)), *overrides], key, found.suggestion, kept))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hydrantic.cli.words import verb_parser
 if TYPE_CHECKING:
     from hydrantic.evaluating import Evaluation, Stage
     from hydrantic.opening import Opened
+    from hydrantic.run import Run
 
 RUN = "a run's directory, a checkpoint, or a folder of runs for its latest"
 
@@ -30,10 +31,52 @@ def run_parser(verb: str, does: str, examples: str) -> ArgumentParser:
     """The command line of a verb that takes a run and overrides."""
     parser = verb_parser(verb, "RUN|CHECKPOINT [key=value ...] [options]", does, examples)
     parser.add_argument("words", nargs="*", metavar="RUN key=value", help=f"{RUN}; then overrides")
+    add_weights(parser)
+    return parser
+
+
+def add_run(parser: ArgumentParser) -> None:
+    """Let a verb take a run alone; `loaded` reads it."""
+    parser.add_argument("run", metavar="RUN|CHECKPOINT", help=RUN)
+    add_weights(parser)
+
+
+def add_weights(parser: ArgumentParser) -> None:
+    """Let a person say which of a run's checkpoints is meant."""
     parser.add_argument(
         "--weights", choices=("best", "last"), default="best", help="which of a run's checkpoints (default: best)"
     )
-    return parser
+
+
+def loaded(options: Namespace) -> Run:
+    """The run that a person named; where that is the latest of several, it is said on stderr.
+
+    Raises:
+        UsageError: there is none.
+    """
+    _tell_latest(options.run)
+    from hydrantic.imports import import_lightning
+
+    import_lightning()
+    from hydrantic.run import load
+
+    return load(options.run, project=options.project, weights=options.weights)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say on stderr what a person should know of a run."""
+    from hydrantic.texts import visible
+
+    for note in notes:
+        print(visible(f"note: {note}"), file=sys.stderr)
+
+
+def _tell_latest(named: str) -> None:
+    from hydrantic.finding import find_run
+    from hydrantic.texts import visible
+
+    if note := find_run(named).note:
+        print(visible(note), file=sys.stderr)
 
 
 def run_of(options: Namespace, verb: str) -> tuple[str, list[str]]:
@@ -62,10 +105,7 @@ def opened_of(options: Namespace, verb: str) -> Opened:
         BlueprintError: its blueprint cannot be built here, or an override is wrong.
     """
     named, overrides = run_of(options, verb)
-    from hydrantic.finding import find_run
-
-    if note := find_run(named).note:
-        print(note, file=sys.stderr)
+    _tell_latest(named)
     from hydrantic.imports import import_lightning
 
     import_lightning()
@@ -90,15 +130,22 @@ def print_evaluation(options: Namespace, verb: str, stage: Stage) -> int:
     place = launched()
     if place is not None and not place.leads:
         return 0
-    for note in done.notes:
-        print(visible(f"note: {note}"), file=sys.stderr)
+    tell_notes(done.notes)
     text = json.dumps(_record(opened, done), indent=2, ensure_ascii=False, allow_nan=False)
+    print(text if options.json else visible("\n".join(_lines(opened, done))), flush=True)
     if options.output is not None:
-        from hydrantic.rundir import write_atomically
-
-        write_atomically(options.output, text + "\n")
-    print(text if options.json else visible("\n".join(_lines(opened, done))))
+        _write(options.output, text)
     return 0
+
+
+def _write(file: Path, text: str) -> None:
+    from hydrantic.errors import RunFailed
+    from hydrantic.rundir import write_atomically
+
+    try:
+        write_atomically(file, text + "\n")
+    except OSError as error:
+        raise RunFailed(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def _refuse_unwritable(file: Path | None) -> None:

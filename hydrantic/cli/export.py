@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hydrantic.cli.evaluation import add_run, loaded, tell_notes
 from hydrantic.cli.words import verb_parser
 from hydrantic.errors import UsageError
 
@@ -44,10 +45,10 @@ def parser() -> ArgumentParser:
     """The command line of `export`."""
     does = "Write a trained model to a file that runs without hydrantic."
     export = verb_parser("export", "RUN|CHECKPOINT [--format FORMAT] [-o FILE] [options]", does, EXAMPLES)
-    export.add_argument("run", metavar="RUN|CHECKPOINT", help="a run's directory, a folder of runs, or a checkpoint")
+    add_run(export)
     export.add_argument("--format", metavar="FORMAT", help="see below (default: by FILE's ending, else onnx)")
     export.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: the run's directory)")
-    export.add_argument("--force", action="store_true", help="replace FILE where it is there already")
+    export.add_argument("-f", "--force", action="store_true", help="replace FILE where it is there already")
     export.add_argument("--json", action="store_true", help="print a record for a program to read")
     return export
 
@@ -56,12 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
     options = parser().parse_args(argv)
     chosen = options.format or _format_by_ending(options)
-    from hydrantic.imports import import_lightning
-
-    import_lightning()
+    run = loaded(options)
     from hydrantic.exporting import export_described
 
-    done = export_described(options.run, chosen, options.output, force=options.force, project=options.project)
+    done = export_described(run, chosen, options.output, force=options.force)
+    tell_notes(done.notes)
     print(_record(done) if options.json else _told(done))
     return 0
 

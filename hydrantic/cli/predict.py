@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydrantic.cli.evaluation import opened_of, run_parser
+from hydrantic.cli.evaluation import opened_of, run_parser, tell_notes
 from hydrantic.cli.words import OVERRIDES
 
 DEFAULT = Path("predictions.csv")
@@ -46,13 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hydrantic.source import display
     from hydrantic.texts import counted, listed, visible
 
-    for note in opened.notes:
-        print(visible(f"note: {note}"), file=sys.stderr)
+    tell_notes(opened.notes)
     file, is_printed = options.output or DEFAULT, options.output == Path("-")
     if not is_printed:
         predictions.refuse_unwritable(file, opened, is_chosen=options.output is not None)
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(visible(f"note: {message}"), file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: tell_notes([str(message)])
         frame = predictions.predict(opened, options.split)
     if is_printed:
         frame.write_csv(sys.stdout)

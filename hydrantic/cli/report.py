@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 
 from hydrantic.cli.words import verb_parser
 from hydrantic.errors import UsageError
@@ -18,7 +19,8 @@ EXAMPLES = """examples:
 
 RUN is a run's directory, or a folder of runs: then the latest in it. SWEEP is a sweep's directory.
 The page lies in the run's or the sweep's directory as report.html; of several runs in the working directory.
-For the confusion matrix or the residuals, the best checkpoint of a run is evaluated on its test split.
+For the confusion matrix or the residuals, the best checkpoint of a run is evaluated on its test split, or on the
+validation split where there is none; where that fails, the page and a note say why. A page that is there is replaced.
 exit codes: 0 done, 2 the command is wrong."""
 
 
@@ -38,15 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if not options.runs:
         raise UsageError("which run? hydrantic report RUN (hydrantic report --help)")
-    from hydrantic.reporting import report
+    from hydrantic.reporting import write_report
     from hydrantic.source import display
+    from hydrantic.texts import visible
 
-    file = report(options.runs, options.output, evaluation=not options.no_evaluation, project=options.project)
-    print(f"report: {display(file)}")
+    done = write_report(options.runs, options.output, evaluation=not options.no_evaluation, project=options.project)
+    if done.lacks:
+        print(f"note: the page has no predictions:\n{indent(visible(done.lacks), '  ')}", file=sys.stderr)
+    print(f"report: {display(done.file)}")
     if options.open:
         import webbrowser
 
-        webbrowser.open(file.absolute().as_uri())
+        webbrowser.open(done.file.absolute().as_uri())
     return 0
 
 

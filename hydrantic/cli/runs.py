@@ -13,7 +13,6 @@ from hydrantic.errors import UsageError
 
 if TYPE_CHECKING:
     from hydrantic.listing import Listing
-    from hydrantic.records import Record
     from hydrantic.sweeping.table import Table
 
 EXAMPLES = """examples:
@@ -26,7 +25,7 @@ EXAMPLES = """examples:
 DIR is a folder of runs, a sweep or a run (default: $HYDRANTIC_RUNS, or runs/ of the project).
 A condition is a name, one of = != < <= > >= ~ !~ (~ searches for a regular expression), and a value; all have to hold.
 A name is that of a hyperparameter (optimizer.lr, or lr), of a metric (validation/loss, at the best checkpoint;
-final.validation/loss, the last), or run state began seconds name sweep error directory commit host device.
+final.validation/loss, the last), or run state began time name sweep error directory commit host device rerun_of.
 Shown are the hyperparameters in which the runs differ, and their metrics.
 exit codes: 0 done, 2 the command is wrong."""
 
@@ -69,12 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _listed(options: Namespace) -> int:
     from hydrantic.cli.sweep import form_of, on_paper, written_to
     from hydrantic.listing import listing
+    from hydrantic.records import records_below
+    from hydrantic.source import display
+    from hydrantic.texts import counted, visible
     from hydrantic.where import parsed
 
     form = options.form or (form_of(options.output) if options.output else None)
     folder = options.directory or _taken_for_a_word(options)
+    place = folder or _all_runs(options.project)
+    records = records_below(place) if folder or place.is_dir() else []
     found = listing(
-        _records(folder, options.project),
+        records,
         where=[parsed(each) for each in options.where],
         states=_split(options.status),
         sort=options.sort,
@@ -83,7 +87,8 @@ def _listed(options: Namespace) -> int:
         most=_most(options, form),
     )
     if form is None:
-        print(_for_people(found, is_told_of_more=options.most is None))
+        none = f"none of {counted(len(records), 'run')}" if records else f"no runs in {display(place)}"
+        print(_for_people(found, is_told_of_more=options.most is None) if found.records else visible(none))
         return 0
     table = found.table if options.columns or form == "markdown" else _with_places(found)
     if options.output is None:
@@ -123,32 +128,25 @@ def _most(options: Namespace, form: str | None) -> int | None:
     return None if options.all or form is not None else _MOST
 
 
-def _records(folder: Path | None, project: Path | None) -> list[Record]:
-    from hydrantic.records import records_below
-
-    if folder is not None:
-        return records_below(folder)
+def _all_runs(project: Path | None) -> Path:
     from hydrantic.project import Project
     from hydrantic.rundir import runs_root
 
-    root = runs_root(None, Project.find(explicit=project).root)
-    return records_below(root) if root.is_dir() else []
+    return runs_root(None, Project.find(explicit=project).root)
 
 
 def _for_people(found: Listing, *, is_told_of_more: bool) -> str:
-    from hydrantic.listing import broken, for_people
+    from hydrantic.listing import ERROR, for_people, reasons
     from hydrantic.sweeping.table import as_text
     from hydrantic.sweeping.words import STYLES, columns_of, fitted, is_coloured, plain
 
-    if not found.records:
-        return "no runs"
     width = columns_of(sys.stdout)
     lines = as_text(for_people(found.table), width, styles=STYLES if is_coloured(sys.stdout) else None)
     left = found.total - len(found.records)
     if left and is_told_of_more:
         lines.append(f"... and {left:,} more (--all)")
-    reasons = [fitted(plain(line), max(width, 80)) for line in broken(found.records)]
-    return "\n".join([*lines, *([""] if reasons else []), *reasons])
+    told = [] if ERROR in found.table.columns else reasons(found.records)
+    return "\n".join([*lines, *([""] if told else []), *(fitted(plain(line), max(width, 80)) for line in told)])
 
 
 if __name__ == "__main__":

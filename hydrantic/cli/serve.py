@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from hydrantic.cli.evaluation import add_run, loaded, tell_notes
 from hydrantic.cli.words import verb_parser
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def parser() -> ArgumentParser:
     """The command line of `serve`."""
     does = "Answer over HTTP with a trained model, until Ctrl-C."
     serve = verb_parser("serve", "RUN|CHECKPOINT [options]", does, EXAMPLES)
-    serve.add_argument("run", metavar="RUN|CHECKPOINT", help="a run's directory, a folder of runs, or a checkpoint")
+    add_run(serve)
     serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="what to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", metavar="PORT", type=_port, default=8000, help="0 takes a free one (default: 8000)")
     serve.add_argument("--device", metavar="DEVICE", default="auto", help="cpu, cuda, cuda:1 (default: a GPU if any)")
@@ -69,13 +69,11 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; see `hydrantic.cli.main.main` for the exit codes."""
     options = parser().parse_args(argv)
-    from hydrantic.imports import import_lightning
-
-    import_lightning()
+    run = loaded(options)
     from hydrantic.serving import Terms, serve
 
     terms = Terms(options.host, options.port, options.device, options.max_batch, options.max_body)
-    serve(options.run, terms, project=options.project, ready=_tell)
+    serve(run, terms, ready=_tell)
     return 0
 
 
@@ -83,6 +81,5 @@ def _tell(address: str, opened: Opened) -> None:
     from hydrantic.source import display
     from hydrantic.texts import visible
 
-    for note in opened.notes:
-        print(visible(f"note: {note}"), file=sys.stderr)
+    tell_notes(opened.notes)
     print(visible(f"serving {opened.plan.name} ({display(opened.checkpoint)}) on {address}; Ctrl-C stops"), flush=True)

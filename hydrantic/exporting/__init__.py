@@ -41,6 +41,8 @@ class Exported:
     """Shape of each output."""
     difference: float
     """How far its outputs are from the model's at most."""
+    notes: tuple[str, ...] = ()
+    """What has changed of the run's components since, a line each."""
 
 
 def export(
@@ -137,7 +139,7 @@ def _exported(opened: Opened, name: str, chosen: Format, target: Path) -> Export
     else:
         difference = compare(chosen.read(contents), model, inputs)
     _write(target, contents)
-    return Exported(target, name, len(contents), shapes, outputs, difference)
+    return Exported(target, name, len(contents), shapes, outputs, difference, opened.notes)
 
 
 def _write(target: Path, contents: bytes) -> None:

@@ -58,8 +58,7 @@ class Format:
         """
         missing = [each for each in self.needs if find_spec(each) is None]
         if missing:
-            listed = " and ".join(missing)
-            raise UsageError(f"this format needs {listed}: pip install 'hydrantic[export]'")
+            raise UsageError(f"this format needs {', '.join(missing)}: pip install 'hydrantic[export]'")
 
 
 def flat(outputs: Any) -> Outputs:

@@ -61,6 +61,13 @@ class BatchSizes:
     """The rate that the blueprint says, if any."""
     notes: tuple[str, ...] = ()
     """What a person should know of it."""
+    whole: int | None = None
+    """The samples in the largest batch that the data has, where a size was tried that exceeds it."""
+
+    @property
+    def present_in_effect(self) -> int:
+        """The size of the batches that the blueprint trains with: no more than the data has."""
+        return self.present if self.whole is None else min(self.present, self.whole)
 
     @property
     def fitting(self) -> tuple[BatchTrial, ...]:
@@ -83,6 +90,7 @@ class BatchSizes:
         found: dict[str, Any] = {"suggestion": self.suggestion, "largest": self.largest, "present": self.present}
         trials = [dict(vars(each)) for each in self.trials]
         found |= {"device": self.device, "limit": self.limit, "learning_rate": self.learning_rate}
+        found |= {"present_in_effect": self.present_in_effect}
         return {**found, "notes": list(self.notes), "trials": trials}
 
 
@@ -158,6 +166,7 @@ class _Search:
     limit: str | None = None
     most: int | None = None
     before: int | None = None
+    whole: int | None = None
 
     def run(self, present: int, most: int | None, mode: Mode) -> BatchSizes:
         from hydrantic.finders.memory import collecting_quickly, resident
@@ -169,7 +178,7 @@ class _Search:
             self._try_all(present, mode)
         by_size = tuple(self.trials[size] for size in sorted(self.trials))
         limit = None if any(not each.fits for each in by_size) else self.limit
-        return BatchSizes(by_size, present, self.device, limit, notes=self.notes)
+        return BatchSizes(by_size, present, self.device, limit, notes=self.notes, whole=self.whole)
 
     def _try_all(self, present: int, mode: Mode) -> None:
         self._double()
@@ -218,7 +227,7 @@ class _Search:
         self.device = pace.device
         if pace.batch < size:  # the data has no more
             self.most, self.limit = min(size, pace.batch), f"the data has no batch of more than {pace.batch:,} samples"
-            size = pace.batch
+            size = self.whole = pace.batch
         self.trials[size] = BatchTrial(size, True, pace.samples_per_second, pace.milliseconds, pace.peak)
         return True
 

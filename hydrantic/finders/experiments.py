@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from hydrantic.texts import on_one_line, visible
 from hydrantic.yaml_text import to_yaml
 
 _FOLDER: Final = "experiment"
+_SAYABLE: Final = re.compile("[A-Za-z0-9_.-]+")
+"""What Hydra takes for a group or an option without quotes."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def experiment(wanted: str, blueprint: Path, overrides: Sequence[str]) -> Experi
     parts = file.parent.relative_to(beside).parts if file.is_relative_to(beside) else ()
     if not parts or parts[0] in groups() or ".." in file.parts or file.suffix != ".yaml":
         raise UsageError(f"-o {wanted}: an experiment lies in a folder beside its blueprint, such as {suggestion}")
+    if not all(map(_SAYABLE.fullmatch, (*parts, file.stem))):
+        raise UsageError(f"-o {wanted}: an experiment is chosen by name: use letters a to z, digits, ., - and _ alone")
     if file.exists():
         raise UsageError(f"-o {wanted}: {display(file)} is there already; remove it, or choose another name")
     return Experiment(file, blueprint, tuple(overrides))

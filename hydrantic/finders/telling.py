@@ -16,6 +16,7 @@ from hydrantic.texts import aligned, counted, cut
 
 _LINES: Final = 20
 _WIDTH: Final = 40
+_MUCH: Final = 1.5
 _TIMES_BEGAN: Final = 1.5
 """Losses above so many times the first one are drawn at the margin."""
 
@@ -60,6 +61,9 @@ def _verdict(test: RateTest) -> Iterator[str]:
     else:
         yield f"learning rate: {test.suggestion:g}{said}"
         yield f"  the loss falls fastest there, and is lowest at {test.lowest_at:g}"
+        third = (test.lowest_at or 0.0) / 3
+        if third > _MUCH * test.suggestion:
+            yield f"  rates up to {third:.1g}, a third of that, are worth a try as well"
     if test.diverged_at is not None:
         yield f"  it diverged at {test.diverged_at:.2g}, where the test ended"
 
@@ -97,7 +101,7 @@ def _row(trial: BatchTrial, found: BatchSizes) -> tuple[str, ...]:
     if not trial.fits:
         return f"{trial.size:,}", "", "", "", cut(trial.reason or "does not fit", 70)
     peak = "" if trial.peak is None else f"{trial.peak / 1024**2:,.0f} MiB"
-    named = ((found.suggestion, "suggested"), (found.largest, "largest"), (found.present, "blueprint"))
+    named = ((found.suggestion, "suggested"), (found.largest, "largest"), (found.present_in_effect, "blueprint"))
     marks = ", ".join(name for size, name in named if size == trial.size)
     return f"{trial.size:,}", f"{trial.samples_per_second:,.0f}", f"{trial.milliseconds:,.2f}", peak, marks
 
@@ -113,10 +117,10 @@ def _sizes(found: BatchSizes) -> Iterator[str]:
 
 
 def _on_rate(found: BatchSizes) -> Iterator[str]:
-    factor, rate = found.suggestion / found.present, found.learning_rate
+    factor, rate = found.suggestion / found.present_in_effect, found.learning_rate
     if rate is not None and factor != 1:
         linear, root = f"{rate * factor:.2g}", f"{rate * math.sqrt(factor):.2g}"
-        yield f"  optimizer.lr={rate:g} was chosen for batches of {found.present:,}; hydrantic lr-find finds another."
+        yield f"  optimizer.lr={rate:g} was chosen for batches of {found.present_in_effect:,}; hydrantic lr-find finds another."
         yield f"  As a rule: {linear} with plain SGD (linear, Goyal et al. 2017)"
         yield f"             {root} with Adam and its kin (square root, Malladi et al. 2022)"
 

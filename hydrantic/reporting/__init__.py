@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 Runlike = str | Path
 """The directory of a run or of a sweep, or what else names one on a command line."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A page that was written."""
+
+    file: Path
+    lacks: str = ""
+    """Why the model could not be evaluated for it; empty where it was, or nobody asked."""
 
 
 def report(
@@ -45,17 +55,28 @@ def report(
     Raises:
         UsageError: there is no such run, or the file cannot be written.
     """
+    return write_report(runs, file, evaluation=evaluation, project=project).file
+
+
+def write_report(
+    runs: Runlike | Sequence[Runlike],
+    file: str | Path | None = None,
+    *,
+    evaluation: bool = True,
+    project: str | Path | None = None,
+) -> Written:
+    """Do what `report` does, and tell what the page lacks."""
     named = [runs] if isinstance(runs, str | Path) else list(runs)
     if not named:
         raise UsageError("which run? name its directory")
     if (sweep := _sweep_in(named)) is not None:
-        return _written(page_of_sweep(sweep), file, sweep)
+        return Written(_write(page_of_sweep(sweep), file, sweep))
     found = [material(each) for each in dict.fromkeys(map(str, named))]
     if len(found) > 1:
-        return _written(page_of_runs(found), file, Path())
+        return Written(_write(page_of_runs(found), file, Path()))
     (run,) = found
     said = _evaluated(run, None if project is None else Path(project)) if evaluation else None
-    return _written(page_of_run(run, said), file, run.directory)
+    return Written(_write(page_of_run(run, said), file, run.directory), said if isinstance(said, str) else "")
 
 
 def _sweep_in(named: Sequence[Runlike]) -> Path | None:
@@ -79,7 +100,7 @@ def _evaluated(run: Material, project: Path | None) -> Evaluation | str | None:
         return str(error)
 
 
-def _written(text: str, file: str | Path | None, folder: Path) -> Path:
+def _write(text: str, file: str | Path | None, folder: Path) -> Path:
     target = folder / "report.html" if file is None else Path(file)
     if target.is_dir():
         raise UsageError(f"{display(target)} is a folder; name a file in it: {display(target / 'report.html')}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hydrantic.reporting.scales import number, ticks
+from hydrantic.reporting.scales import exactly, ticks
 from hydrantic.sweeping.words import spoken
 from hydrantic.texts import cut
 
@@ -60,7 +60,7 @@ class Axis:
             powers = [10.0**power for power in range(first, last + 1)]
             found = [(self.at(value), spoken(value)) for value in powers if self.low <= value <= self.high]
         else:
-            found = [(self.at(value), number(value)) for value in ticks(self.low, self.high)]
+            found = [(self.at(value), exactly(value)) for value in ticks(self.low, self.high)]
         return _apart(found)
 
     def at_name(self, name: str) -> float:

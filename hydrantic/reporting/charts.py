@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hydrantic.metrics_table import Curve
 from hydrantic.reporting.markup import Html, joined, tag
-from hydrantic.reporting.scales import Scale, is_drawable, number, rounded, thinned
+from hydrantic.reporting.scales import Scale, exactly, is_drawable, number, rounded, thinned
 
 WIDTH: Final = 480
 HEIGHT: Final = 260
@@ -124,7 +124,7 @@ def frame(xs: Scale, ys: Scale, unit: str = "", height: int = HEIGHT, width: int
     across = [
         joined(
             tag("line", x1=LEFT, x2=width - RIGHT, y1=ys.at(each), y2=ys.at(each), class_="rule"),
-            tag("text", number(each), x=LEFT - 6, y=ys.at(each) + 4, class_="at-end"),
+            tag("text", exactly(each), x=LEFT - 6, y=ys.at(each) + 4, class_="at-end"),
         )
         for each in ys.ticks
     ]
@@ -132,7 +132,7 @@ def frame(xs: Scale, ys: Scale, unit: str = "", height: int = HEIGHT, width: int
     below = [
         joined(
             tag("line", x1=xs.at(each), x2=xs.at(each), y1=base, y2=base + 4, class_="axis"),
-            tag("text", number(each), x=xs.at(each), y=base + 16, class_="at-middle"),
+            tag("text", exactly(each), x=xs.at(each), y=base + 16, class_="at-middle"),
         )
         for each in marks
     ]

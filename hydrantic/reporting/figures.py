@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 from hydrantic.reporting.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame
 from hydrantic.reporting.markup import Html, Part, joined, tag
 from hydrantic.reporting.scales import Scale, number
-from hydrantic.reporting.tables import Cell, table
+from hydrantic.reporting.tables import Cell, scrolled, table
 from hydrantic.texts import counted, cut
 
 if TYPE_CHECKING:
     from hydrantic.reporting.evaluation import Evaluation, OfClasses, OfLabels, OfNumbers
 
 _MOST_IN_TABLE: Final = 20
-_MOST_IN_HALF: Final = 10
+_WIDEST_IN_HALF: Final = 60
+"""Columns count five, a letter of their names one."""
+_SHORT_NAME: Final = 3
 _MOST_IN_PICTURE: Final = 120
 _MOST_PAIRS: Final = 8
 _SHADES: Final = 10
@@ -49,9 +51,10 @@ def _matrix(of: OfClasses) -> Html:
 
 
 def _matrix_in_words(of: OfClasses) -> Html:
+    names = _shortened(of.names)
     head = tag(
         "tr", tag("th", "true \N{DOWNWARDS ARROW} predicted \N{RIGHTWARDS ARROW}", scope="col", class_="corner"),
-        [tag("th", cut(name, _LONGEST_NAME), scope="col") for name in of.names],
+        [tag("th", tag("span", short, title=name), scope="col") for name, short in names.items()],
     )  # fmt: skip
     rows = []
     for at, (name, row) in enumerate(zip(of.names, of.counts, strict=True)):
@@ -60,11 +63,24 @@ def _matrix_in_words(of: OfClasses) -> Html:
             tag("td", f"{count:,}" if count else "\N{MIDDLE DOT}", class_=_shade(count, total, is_right=at == other))
             for other, count in enumerate(row)
         ]
-        rows.append(tag("tr", tag("th", cut(name, _LONGEST_NAME), scope="row"), cells))
-    body = tag("table", tag("thead", head), tag("tbody", rows), class_="matrix")
+        rows.append(tag("tr", tag("th", tag("span", names[name], title=name), scope="row"), cells))
+    longest = max(map(len, names.values()))
+    look = "matrix upright" if longest > _SHORT_NAME else "matrix"
+    body = tag("table", tag("thead", head), tag("tbody", rows), class_=look)
     caption = _caption("Confusion matrix", "samples of each true class (rows) by the class that was predicted")
-    is_wide = len(of.names) > _MOST_IN_HALF
-    return tag("figure", caption, tag("div", body, class_="scroll", tabindex="0"), class_="wide" if is_wide else None)
+    is_wide = 5 * len(of.names) + longest > _WIDEST_IN_HALF
+    return tag("figure", caption, scrolled(body, "confusion matrix"), class_="wide" if is_wide else None)
+
+
+def _shortened(names: Sequence[str]) -> dict[str, str]:
+    """Names cut at their ends; in their middles where their beginnings are alike."""
+    short = {name: cut(name, _LONGEST_NAME) for name in names}
+    if len(set(short.values())) == len(short):
+        return short
+    return {
+        name: name if len(name) <= _LONGEST_NAME else f"{name[:10]}\N{HORIZONTAL ELLIPSIS}{name[-13:]}"
+        for name in names
+    }
 
 
 def _shade(count: int, total: int, *, is_right: bool) -> str:
@@ -84,7 +100,11 @@ def _matrix_in_colours(of: OfClasses) -> Html:
         "svg", cells, viewBox=f"0 0 {size} {size}", role="img", class_="heat",
         aria_label=f"Confusion matrix of {size} classes, true classes downwards, predicted ones across",
     )  # fmt: skip
-    return tag("figure", _caption("Confusion matrix", "true class downwards, predicted class across"), drawn)
+    return tag(
+        "figure",
+        _caption("Confusion matrix", "true class downwards, predicted class across; a cell tells its classes"),
+        drawn,
+    )
 
 
 def _pairs(of: OfClasses) -> Html | None:
@@ -134,7 +154,8 @@ def _per_label(of: OfLabels) -> Html:
         _scores(name, right, right + missed, right + extra)
         for name, right, extra, missed in zip(of.names, of.right, of.extra, of.missed, strict=True)
     ]
-    return tag("figure", _caption("Each label", ""), table(("label", "Precision", "Recall", "F1", "samples"), rows))
+    heads = ("label", "Precision", "Recall", "F1", "samples")
+    return tag("figure", _caption("Each label", "given where its probability is above one half"), table(heads, rows))
 
 
 def _calibration(of: OfClasses) -> Html:

@@ -11,9 +11,10 @@ from hydrantic.reporting.axes import Axis
 from hydrantic.reporting.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, path_of
 from hydrantic.reporting.markup import Html, joined, tag
 from hydrantic.reporting.scales import number
+from hydrantic.reporting.tables import names_of, scrolled
 from hydrantic.sweeping.ledger import JobRecord, SweepRecord
 from hydrantic.sweeping.table import keys_of, params_of
-from hydrantic.sweeping.words import short_names, told
+from hydrantic.sweeping.words import told
 from hydrantic.texts import counted, cut
 
 MOST_LINES: Final = 500
@@ -56,6 +57,11 @@ class Scene:
         objective = Axis.of(metric, kept)
         return cls(sweep, metric, mode, jobs, tuple(axes), objective, len(kept) < len(values), len(ranked))
 
+    @property
+    def clipped(self) -> str:
+        """What a person should know of values that would press the others together."""
+        return "values far worse than the others lie at the end" if self.is_clipped else ""
+
     def height(self, job: JobRecord) -> float:
         """Where the job's value lies."""
         return self.objective.at(min(max(job.value or 0.0, self.objective.low), self.objective.high))
@@ -86,7 +92,7 @@ def _parallel(scene: Scene) -> Html:
     width = 2 * _EDGE + step * (len(axes) - 1)
     places = [_EDGE + step * at for at in range(len(axes))]
     lines = [_job(scene, job, places, rank) for rank, job in reversed(list(enumerate(scene.jobs)))]
-    short = short_names([axis.name for axis in scene.axes])
+    short = names_of([axis.name for axis in scene.axes])
     drawn = [
         _upright(axis, place, short.get(axis.name, axis.name), is_last=axis is scene.objective)
         for axis, place in zip(axes, places, strict=True)
@@ -98,11 +104,11 @@ def _parallel(scene: Scene) -> Html:
     )  # fmt: skip
     notes = [
         "each line is a job; the best stands out",
-        "values far worse than the others lie at the end" if scene.is_clipped else "",
+        scene.clipped,
         f"the best {len(scene.jobs)} of {scene.total:,}" if scene.total > len(scene.jobs) else "",
     ]
     caption = _caption("Parallel coordinates", "; ".join(filter(None, notes)))
-    return tag("figure", caption, tag("div", picture, class_="scroll", tabindex="0"))
+    return tag("figure", caption, scrolled(picture, "parallel coordinates"))
 
 
 def _job(scene: Scene, job: JobRecord, places: Sequence[int], rank: int) -> Html:
@@ -148,8 +154,9 @@ def _over_axis(scene: Scene, axis: Axis) -> Html:
         "svg", _sides(scene, axis.name), marks, _dots(scene, places), viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
         aria_label=f"{scene.metric} of each job over {axis.name}",
     )  # fmt: skip
-    scale = ", on a scale of decades" if axis.kind == "log" else ""
-    return tag("figure", _caption(f"{scene.metric} over {axis.name}", f"the best job stands out{scale}"), drawn)
+    scale = "on a scale of decades" if axis.kind == "log" else ""
+    notes = filter(None, ("the best job stands out", scale, scene.clipped))
+    return tag("figure", _caption(f"{scene.metric} over {axis.name}", "; ".join(notes)), drawn)
 
 
 def _sparse(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
@@ -186,7 +193,8 @@ def _over_trials(scene: Scene) -> Html:
         "svg", _sides(scene, "job"), marks, tag("path", d=path_of(steps), class_="so-far"), _dots(scene, places),
         viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{scene.metric} of each job in their order",
     )  # fmt: skip
-    return tag("figure", _caption(f"{scene.metric} over the jobs", "the line is the best so far"), drawn)
+    notes = filter(None, ("the line is the best so far", scene.clipped))
+    return tag("figure", _caption(f"{scene.metric} over the jobs", "; ".join(notes)), drawn)
 
 
 def _sides(scene: Scene, name: str) -> Html:

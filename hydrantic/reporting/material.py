@@ -78,11 +78,11 @@ def material(named: str | Path) -> Material:
     """Everything that is told of a run, named as on a command line.
 
     Raises:
-        UsageError: there is no such run, or it is a checkpoint that has left its run's directory.
+        UsageError: there is no such run, or it is a file outside of a run's directory.
     """
     found = find_run(named)
     if found.directory is None:
-        raise UsageError(f"{found.label} is a checkpoint alone: a report needs the directory of its run")
+        raise UsageError(f"{found.label} lies in no run's directory, and a report needs one")
     return material_of(found.directory)
 
 

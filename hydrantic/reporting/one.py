@@ -14,7 +14,7 @@ from hydrantic.reporting.markup import Html, Part, joined, tag
 from hydrantic.reporting.material import Material, leaves
 from hydrantic.reporting.page import Section, page
 from hydrantic.reporting.scales import number
-from hydrantic.reporting.tables import Cell, pairs, table
+from hydrantic.reporting.tables import Cell, pairs, scrolled, table
 from hydrantic.source import KeyPath, dotted
 from hydrantic.sweeping.words import duration
 from hydrantic.texts import counted
@@ -215,9 +215,9 @@ def _blueprint(run: Material) -> Part:
         note = "Every value of the run. Its record does not hold where they came from, but for the command line."
     button = tag("button", "without defaults", type="button", aria_pressed="false", data_few="values", class_="only-js")
     text = (
-        tag("details", tag("summary", "as YAML"), tag("pre", tag("code", run.text), tabindex="0")) if run.text else None
+        tag("details", tag("summary", "as YAML"), _text_block(run.text, "the blueprint as YAML")) if run.text else None
     )
-    return joined(tag("p", note), tag("p", button), tag("div", whole, class_="scroll", tabindex="0"), text)
+    return joined(tag("p", note), tag("p", button), scrolled(whole, "the values of the blueprint"), text)
 
 
 def _from_command(run: Material) -> dict[str, str]:
@@ -310,4 +310,8 @@ def _git(said: Any) -> Part:
 def _log(run: Material) -> Part:
     if not run.log:
         return tag("p", "It has printed nothing.")
-    return tag("pre", tag("code", run.log), tabindex="0", aria_label="what the run printed")
+    return _text_block(run.log, "what the run printed")
+
+
+def _text_block(text: str, label: str) -> Html:
+    return tag("pre", tag("code", text), tabindex="0", role="group", aria_label=label)

@@ -21,6 +21,12 @@
     return value.toExponential(3).replace(/\.?0*e\+?/, "e");
   };
 
+  const exactly = (value) => { // beside an axis, with all digits
+    const plain = value.toLocaleString("en", { maximumSignificantDigits: 12 }), size = Math.abs(value);
+    const short = Number(value.toPrecision(12)).toExponential().replace("e+", "e");
+    return !value || (size >= 1e-3 && size < 1e6) || plain.length <= short.length ? plain : short;
+  };
+
   // -- light and dark
   document.getElementById("theme").addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -166,8 +172,8 @@
       return this.xs[0] + share * (this.xs[1] - this.xs[0]);
     }
 
-    draw() {
-      this.width = this.plot.clientWidth || 480;
+    draw(wide) {
+      this.width = wide || this.plot.clientWidth || 480;
       this.bounds();
       const { svg, width } = this, base = HEIGHT - BOTTOM;
       svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -176,12 +182,12 @@
       if (this.log && marks.length < 3) marks = ticks(10 ** this.ys[0], 10 ** this.ys[1], 5).filter((each) => each > 0);
       for (const each of marks.length ? marks : [this.log ? 10 ** this.ys[0] : this.ys[0]]) {
         frame.append(node("line", { x1: LEFT, x2: width - RIGHT, y1: this.y(each), y2: this.y(each), class: "rule" }),
-          node("text", { x: LEFT - 6, y: this.y(each) + 4, class: "at-end" }, number(each)));
+          node("text", { x: LEFT - 6, y: this.y(each) + 4, class: "at-end" }, exactly(each)));
       }
       frame.append(node("line", { x1: LEFT, x2: width - RIGHT, y1: base, y2: base, class: "axis" }));
       for (const each of ticks(...this.xs, Math.max(3, Math.min(8, width / 90))).filter(Number.isInteger)) {
         frame.append(node("line", { x1: this.x(each), x2: this.x(each), y1: base, y2: base + 4, class: "axis" }),
-          node("text", { x: this.x(each), y: base + 16, class: "at-middle" }, number(each)));
+          node("text", { x: this.x(each), y: base + 16, class: "at-middle" }, exactly(each)));
       }
       frame.append(node("text", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 3, class: "at-middle name" }, this.data.unit));
       const { mark } = this.data;
@@ -288,6 +294,10 @@
   }
 
   const charts = all("figure[data-chart]").map((figure) => new Chart(figure));
+
+  const ON_PAPER = 340; // the width of a chart, so that its text is as large as the rest
+  addEventListener("beforeprint", () => charts.forEach((chart) => chart.draw(ON_PAPER)));
+  addEventListener("afterprint", () => charts.forEach((chart) => chart.draw()));
 
   // -- runs that a table shows and hides in all charts
   for (const button of all("button[data-run]")) {

@@ -25,7 +25,17 @@ def number(value: float | None, digits: int = _DIGITS) -> str:
     if 1e-3 <= abs(value) < 1e6:
         text = f"{value:,.{max(digits - 1 - math.floor(math.log10(abs(value))), 0)}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
+    return _in_powers(value, digits)
+
+
+def _in_powers(value: float, digits: int) -> str:
     return re.sub(r"\.?0*e([+-])0*", lambda found: f"e{found[1].strip('+')}", f"{value:.{digits - 1}e}")
+
+
+def exactly(value: float) -> str:
+    """A number beside an axis, with all its digits: those of its neighbours may differ in the last of them."""
+    plain, short = f"{value:,.12g}", _in_powers(value, 12)
+    return plain if 1e-3 <= abs(value) < 1e6 or not value or len(plain) <= len(short) else short
 
 
 def alike(values: Sequence[float | None]) -> list[str]:
@@ -39,7 +49,7 @@ def alike(values: Sequence[float | None]) -> list[str]:
     return [f"{value:,.{decimals}f}" if plain else number(value) for value, plain in zip(values, is_plain, strict=True)]
 
 
-def rounded(value: float, digits: int = 6) -> float | None:
+def rounded(value: float, digits: int = 8) -> float | None:
     """The number with so many digits, as it is written into a page; None for what is no number."""
     return float(f"{value:.{digits}g}") if is_drawable(value) else None
 

@@ -15,9 +15,9 @@ from hydrantic.reporting.material import Material
 from hydrantic.reporting.one import state
 from hydrantic.reporting.page import Section, page
 from hydrantic.reporting.scales import number
-from hydrantic.reporting.tables import Cell, Row, table
+from hydrantic.reporting.tables import Cell, Row, names_of, table
 from hydrantic.source import SUPPLIED
-from hydrantic.sweeping.words import duration, short_names, spoken
+from hydrantic.sweeping.words import duration, spoken
 from hydrantic.texts import counted, cut
 
 MOST_CURVES: Final = 40
@@ -52,8 +52,8 @@ def _runs(runs: Sequence[Material]) -> Part:
     keys = _telling_apart(runs)
     names = _metric_names(runs)
     labels = labels_of(runs)
-    short = short_names(keys)
-    heads = ["run", "state", *(short[key].removesuffix(".name") for key in keys), *names, "took", "began"]
+    short = names_of(keys)
+    heads = ["run", "state", *(short[key] for key in keys), *names, "took", "began"]
     metrics = list(zip(*(Cell.alike([each.run.best.get(name) for each in runs]) for name in names), strict=True))
     rows = [
         Row((_named(labels[at], at), _stated(each), *_values(each, keys), *_at(metrics, at), *_times(each)), {})
@@ -86,7 +86,7 @@ def _named(label: str, at: int) -> Cell:
     look = Series("", _NO_CURVE, at).look
     button = tag(
         "button", swatch(look), type="button", aria_pressed="true", data_run=str(at),
-        aria_label=f"show or hide {label}", class_="only-js",
+        aria_label=f"show or hide {label}",
     )  # fmt: skip
     return Cell(joined(button, " ", label))
 

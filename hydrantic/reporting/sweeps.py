@@ -16,11 +16,11 @@ from hydrantic.reporting.one import state
 from hydrantic.reporting.page import Section, page
 from hydrantic.reporting.scales import number
 from hydrantic.reporting.several import MOST_CURVES, curves, value_cell
-from hydrantic.reporting.tables import Cell, Row, pairs, table
+from hydrantic.reporting.tables import Cell, Row, names_of, pairs, table
 from hydrantic.sweeping.ledger import JobRecord, SweepRecord
 from hydrantic.sweeping.status import standing
 from hydrantic.sweeping.table import JOB, SECONDS, STATE, keys_of, params_of, results
-from hydrantic.sweeping.words import brief, duration, short_names, spoken, told
+from hydrantic.sweeping.words import brief, duration, spoken, told
 from hydrantic.texts import counted
 
 _MOST_ROWS: Final = 1000
@@ -76,7 +76,7 @@ def _best(sweep: SweepRecord) -> Part:
     best = sweep.best
     if best is None or sweep.objective is None:
         return tag("p", "No job has finished with a value of the objective.")
-    short = short_names(list(params_of(best)))
+    short = names_of(list(params_of(best)))
     cards = [(sweep.objective[0], number(best.value)), *((short[key], spoken(v)) for key, v in params_of(best).items())]
     shown = [tag("div", tag("dt", name), tag("dd", said)) for name, said in cards[:12]]
     others = [value for job in sweep.jobs if (value := job.value) is not None and job.state == "finished"]
@@ -98,11 +98,11 @@ def _nothing_to_draw(sweep: SweepRecord) -> Html:
 def _jobs(sweep: SweepRecord) -> Part:
     found = results(sweep)
     keys = keys_of(sweep)
-    short = short_names(keys)
+    short = names_of(keys)
     best = None if sweep.best is None else sweep.best.number
     names = sorted(found.columns, key=lambda name: (name != JOB, name != STATE))
     columns = [_column(name, found.column(name)[:_MOST_ROWS], set(keys)) for name in names]
-    heads = [short.get(name, name).removesuffix(".name") for name in names]
+    heads = [short.get(name, name) for name in names]
     numbers = found.column(JOB)
     rows = [
         Row(cells, {"data_job": str(numbers[at])} | ({"class_": "best-job"} if numbers[at] == best else {}))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from hydrantic.reporting.markup import Html, Part, tag
 from hydrantic.reporting.scales import alike, number
+from hydrantic.sweeping.words import short_names
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell] | Row], *, class_:
     columns = [_head(name, is_right=is_right) for name, is_right in zip(heads, right, strict=True)]
     body = [tag("tr", _cells(row.cells, right), **row.attributes) for row in full]
     whole = tag("table", tag("thead", tag("tr", columns)), tag("tbody", body), class_=f"sortable {class_}".strip())
-    return tag("div", whole, class_="scroll", tabindex="0", role="group", aria_label=f"table: {', '.join(heads[:6])}")
+    return scrolled(whole, f"table: {', '.join(heads[:6])}")
+
+
+def scrolled(wide: Html, label: str) -> Html:
+    """What may be wider than the page and then scrolls by itself, also by keys."""
+    return tag("div", wide, class_="scroll", tabindex="0", role="group", aria_label=label)
 
 
 def _is_right(rows: Sequence[Row], at: int) -> bool:
@@ -66,11 +72,16 @@ def _head(name: str, *, is_right: bool) -> Html:
 def _cells(cells: Sequence[Cell], right: Sequence[bool]) -> list[Html]:
     made = []
     for at, (cell, is_right) in enumerate(zip(cells, right, strict=True)):
-        order = None if cell.order is None or math.isnan(cell.order) else f"{cell.order!r}"
+        order = None if cell.order is None or math.isnan(cell.order) else repr(cell.order).replace("inf", "Infinity")
         look = "number" if is_right else "words" if cell.is_long else None
         said = {"class_": look, "data_order": order}
         made.append(tag("td", cell.shown, **said) if at else tag("th", cell.shown, scope="row", **said))
     return made
+
+
+def names_of(keys: Collection[str]) -> dict[str, str]:
+    """Dotted keys as they head columns and axes: as short as tells them apart, a component's by its section."""
+    return {key: short.removesuffix(".name") for key, short in short_names(keys).items()}
 
 
 def pairs(rows: Sequence[tuple[str, Part]]) -> Html:

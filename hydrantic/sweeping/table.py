@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,7 +140,8 @@ def found_name(said: str, names: Sequence[str], what: str) -> str:
         return meant[0]
     if meant:
         raise UsageError(f"'{said}' may mean {' or '.join(meant)}; write it in full")
-    near = nearest(said, names)
+    lasts = {re.split("[./]", name)[-1]: name for name in reversed(names)}
+    near = nearest(said, names) or lasts.get(nearest(said, lasts) or "")
     there = f"did you mean '{near}'?" if near else f"there are {listed(names)}" if names else "there are none"
     raise UsageError(f"there is no {what} '{said}'; {there}")
 
@@ -385,8 +387,13 @@ def _looks(table: Table, styles: Mapping[str, str]) -> list[str]:
 def _said_of(names: Sequence[str], width: int) -> list[str]:
     if not names:
         return []
-    said = f"not shown: {', '.join(names)} (--columns NAME ... chooses)"
-    return ["", fitted(plain(said), width)]
+    told = [plain(name) for name in names]
+    for kept in range(len(told), 0, -1):
+        more = f" and {len(told) - kept} more" if kept < len(told) else ""
+        said = f"not shown: {', '.join(told[:kept])}{more} (--columns NAME ...)"
+        if cells(said) <= width:
+            return ["", said]
+    return ["", fitted(f"not shown: {', '.join(told)}", width)]
 
 
 def _written(table: Table, name: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from hydrantic.cli.main import main
 from hydrantic.fitting import fit
@@ -61,3 +62,13 @@ def test_an_export_that_fails_has_exit_code_one(
     assert main(["export", str(run), "--format", "torch_export"]) == 1
     assert "nothing was written" in capsys.readouterr().err
     assert not (run / "model.pt2").exists()
+
+
+def test_the_latest_run_of_a_folder_is_named_and_the_last_weights_may_be_asked_for(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = run.parent / "last.safetensors"
+    assert main(["export", str(run.parent), "--weights", "last", "-o", str(file), "-f"]) == 0
+    assert run.name in capsys.readouterr().err
+    with safe_open(file, "pt") as opened:
+        assert json.loads(opened.metadata()["hydrantic"])["checkpoint"] == "last.ckpt"

@@ -39,6 +39,15 @@ def test_what_is_wrong_is_said_in_a_line(
     assert len(said.err.splitlines()) == 1
 
 
+def test_what_a_page_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained(tmp_path / "one", best_checkpoint="checkpoints/gone.ckpt")
+    assert main(["report", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("note: the page has no predictions:\n  ")
+    assert "gone.ckpt" in said.err
+    assert said.out.endswith("report.html\n")
+
+
 def test_it_opens_the_page_where_that_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)

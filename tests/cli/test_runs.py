@@ -64,7 +64,7 @@ def test_the_runs_of_the_project_are_listed_the_latest_first(capsys: pytest.Capt
 )
 def test_runs_are_chosen_and_sorted(words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, *words)
-    assert (names(text) if expected else text) == (expected or "no runs\n")
+    assert (names(text) if expected else text) == (expected or "none of 4 runs\n")
 
 
 def test_columns_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,14 +111,14 @@ def test_a_project_without_runs_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HYDRANTIC_RUNS", str(tmp_path / "none"))
-    assert printed(capsys) == "no runs\n"
+    assert printed(capsys) == "no runs in none\n"
     assert json.loads(printed(capsys, "--json")) == []
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "nowhere cannot be listed: No such file or directory"),
+        (["nowhere"], "there is no folder nowhere"),
         (["--where", "optimizer.lr"], "--where 'optimizer.lr>1e-3'"),
         (["--where", "optimzer.lr=1"], "did you mean 'optimizer.lr'?"),
         (["--sort", "validaton/loss"], "did you mean 'validation/loss'?"),

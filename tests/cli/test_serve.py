@@ -84,10 +84,10 @@ def test_a_server_ends_well_by_sigterm_and_keeps_no_port(run: Path) -> None:
         pass
 
 
-def test_a_port_in_use_is_told_before_anything_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_told_before_the_model_is_loaded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["serve", "no/such/run", "--port", str(port)]) == 2
+        assert main(["serve", str(run), "--port", str(port)]) == 2
     assert capsys.readouterr().err == f"127.0.0.1 port {port} is in use; --port 0 takes a free one\n"
 
 
@@ -95,15 +95,15 @@ def test_a_port_in_use_is_told_before_anything_else(capsys: pytest.CaptureFixtur
     ("words", "said"),
     [
         (["none", "--port", "0"], "there is no run none"),
-        (["none", "--port", "0", "--host", "no.such.host.invalid"], "--host no.such.host.invalid: there is no such"),
-        (["none", "--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be listened on"),
-        (["none", "--port", "0", "--device", "abacus"], "--device abacus: "),
+        (["RUN", "--port", "0", "--host", "no.such.host.invalid"], "--host no.such.host.invalid: there is no such"),
+        (["RUN", "--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be listened on"),
+        (["RUN", "--port", "0", "--device", "abacus"], "--device abacus: "),
     ],
 )
 def test_a_mistake_is_one_line_with_exit_code_two(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    run: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", *words]) == 2
+    assert main(["serve", *(str(run) if word == "RUN" else word for word in words)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(said)
 
@@ -117,8 +117,8 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, capsys: pyte
 
 
 def test_a_missing_distribution_is_told_with_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
-    assert main(["serve", "run"]) == 2
+    assert main(["serve", str(run)]) == 2
     assert capsys.readouterr().err == "serving needs starlette and uvicorn: pip install 'hydrantic[serve]'\n"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from hydrantic import rundir
 from hydrantic.cli.main import main
 from hydrantic.run import Run
 from tests.projects import write
@@ -114,3 +117,16 @@ def test_a_cut_off_checkpoint_is_told(run: Run, here: Path, capsys: Capture) -> 
     (here / "half.ckpt").write_bytes(run.checkpoint.read_bytes()[:5000])
     assert main(["validate", "half.ckpt"]) == 2
     assert "half.ckpt" in capsys.readouterr().err
+
+
+def test_where_the_file_cannot_be_written_the_metrics_are_printed_nevertheless(
+    run: Run, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(rundir, "write_atomically", full)
+    assert main(["test", str(run.path), "-o", "out.json"]) == 1
+    shown = capsys.readouterr()
+    assert "test/loss" in shown.out
+    assert shown.err == "out.json cannot be written: No space left on device\n"

@@ -152,6 +152,19 @@ def test_dropout_and_normalization_are_as_in_evaluation(digits: Run, tmp_path: P
     assert done.size == (tmp_path / "m").stat().st_size
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_whatever_it_was_trained_in_a_graph_takes_float32_and_weights_stay_as_they_are(
+    here: Path, precision: str
+) -> None:
+    run = fit(write(here / "a.yaml", f"data: iris\nloss: cross_entropy\n{SHORT}"), [f"trainer.precision={precision}"])
+    program = torch.export.load(hydrantic.export(run, "torch_export", here / "m.pt2")).module()
+    assert program(torch.rand(5, 4)).dtype == torch.float32
+    weights = load_file(hydrantic.export(run, "safetensors", here / "m.safetensors"))
+    kept = open_run(run.path).state["state_dict"]
+    assert {name: each.dtype for name, each in weights.items()} == {name: each.dtype for name, each in kept.items()}
+    assert all(torch.equal(each, kept[name]) for name, each in weights.items())
+
+
 def test_a_checkpoint_alone_is_enough(table: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.checkpoint is not None
     alone = tmp_path / "somewhere.ckpt"

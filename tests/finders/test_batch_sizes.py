@@ -12,6 +12,7 @@ import pytest
 from hydrantic.errors import BlueprintError, RunFailed, UsageError
 from hydrantic.finders import pace
 from hydrantic.finders.batch_sizes import BatchSizes, BatchTrial, Mode, batch_size_find
+from hydrantic.finders.telling import tell_batch_sizes
 from tests.finders.shelf import shelf
 from tests.projects import DIGITS, write
 
@@ -61,6 +62,13 @@ def test_no_batch_is_larger_than_the_data(tmp_path: Path, temporary: Path) -> No
 
 def test_data_that_does_not_state_its_size_is_a_bound_too(tmp_path: Path) -> None:
     assert _sizes(_found(tmp_path, "data=silent")) == [4, 8, 16, 32, 50]
+
+
+def test_a_size_beyond_the_data_is_the_whole_of_it(tmp_path: Path) -> None:
+    found = _found(tmp_path, "data.split=[60,20,20]", "data.batch_size=4096")
+    assert (found.present, found.whole, found.present_in_effect) == (4096, 60, 60)
+    told = tell_batch_sizes(found)
+    assert "batches of 4,096" not in told
 
 
 def test_data_smaller_than_the_first_size_is_tried_whole(tmp_path: Path) -> None:

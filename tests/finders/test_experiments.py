@@ -123,6 +123,12 @@ def test_a_place_where_no_blueprint_finds_it_is_refused(blueprint: Path, wanted:
         experiment(wanted, blueprint, [])
 
 
+@pytest.mark.parametrize("wanted", ["my lr", "blueprints/été/lr.yaml", "a,b", "x=1"])
+def test_a_name_that_no_command_line_takes_is_refused(blueprint: Path, wanted: str) -> None:
+    with pytest.raises(UsageError, match="is chosen by name: use letters"):
+        experiment(wanted, blueprint, [])
+
+
 def test_the_directory_of_a_run_stays_as_it_is(tmp_path: Path) -> None:
     write(tmp_path / "runs" / "a" / "run.json", "{}")
     for named in ("runs/a", "runs/a/blueprint.yaml", "runs/a/checkpoints/last.ckpt"):

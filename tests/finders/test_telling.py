@@ -23,6 +23,7 @@ def test_a_range_test_shows_its_curve_and_the_rate() -> None:
         "\n"
         "learning rate: 0.01 (the blueprint says 0.003)\n"
         "  the loss falls fastest there, and is lowest at 0.1\n"
+        "  rates up to 0.03, a third of that, are worth a try as well\n"
         "  it diverged at 1, where the test ended\n"
         "note: take care"
     )

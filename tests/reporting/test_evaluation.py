@@ -155,6 +155,8 @@ DRAWN = """
             return Facts(task="multiclass", num_classes=3, class_names=("a", "b", "c"))
 
         def setup(self, stage):
+            if hasattr(self, "parts"):
+                return
             inputs = torch.arange(60).float().reshape(-1, 1)
             whole = TensorDataset(inputs, (torch.arange(60) % 3))
             self.parts = random_split(whole, [40, 20])
@@ -209,6 +211,22 @@ def _seen(run: Path, monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(evaluation, "_parts", kept)
     assert evaluate(run).samples == 20
     return sum(parts) / 2  # asked for the inputs, and for the targets
+
+
+def test_long_names_that_begin_alike_stay_apart() -> None:
+    names = tuple(f"a rather long name of class {at}" for at in range(3))
+    told = Told("multiclass", names, torch.arange(3), torch.arange(3), torch.ones(3))
+    text = pictures(Evaluation("test", 3, "x.ckpt", classes=_of_classes(told)))
+    assert 'title="a rather long name of class 2">a rather l\N{HORIZONTAL ELLIPSIS}me of class 2<' in text
+    assert "matrix upright" in text
+
+
+@pytest.mark.parametrize(("count", "said"), [(21, "<rect"), (120, "<rect"), (121, "121 classes are too many")])
+def test_many_classes_are_colours_or_a_list(count: int, said: str) -> None:
+    told = Told(
+        "multiclass", tuple(map(str, range(count))), torch.arange(count), torch.arange(count), torch.ones(count)
+    )
+    assert said in pictures(Evaluation("test", count, "x.ckpt", classes=_of_classes(told)))
 
 
 def test_one_value_alone_has_a_page(tmp_path: Path) -> None:

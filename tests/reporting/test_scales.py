@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hydrantic.reporting.scales import Scale, alike, number, rounded, thinned, ticks
+from hydrantic.reporting.scales import Scale, alike, exactly, number, rounded, thinned, ticks
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,14 @@ def test_numbers_that_are_compared_have_as_many_decimals() -> None:
     assert alike([1.0, 1e-7]) == ["1", "1e-7"]
     assert alike([0.5, math.nan]) == ["0.5000", "NaN"]
     assert alike([]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.99992, "0.99992"), (-2e7, "-2e7"), (1_234_570.0, "1,234,570"), (1e-12, "1e-12"), (0.25, "0.25")],
+)
+def test_marks_keep_the_digits_that_tell_them_apart(value: float, text: str) -> None:
+    assert exactly(value) == text
 
 
 def test_marks_are_round_and_inside() -> None:
@@ -69,4 +77,4 @@ def test_a_short_curve_stays_and_no_number_does_no_harm() -> None:
 
 
 def test_what_is_no_number_is_nothing_in_a_page() -> None:
-    assert [rounded(each) for each in (0.123456789, math.nan, -math.inf, 1e308)] == [0.123457, None, None, None]
+    assert [rounded(each) for each in (0.123456789, math.nan, -math.inf, 1e308)] == [0.12345679, None, None, None]

@@ -123,6 +123,14 @@ def test_inputs_without_names_are_arrays_of_their_shape(tmp_path: Path) -> None:
     assert wrong(app, example) == [(["rows", 0, 0, 3], "List should have at least 8 items after validation, not 7")]
 
 
+def test_whatever_it_was_trained_in_a_model_is_served(tmp_path: Path) -> None:
+    text = f"data: iris\nloss: cross_entropy\n{SHORT}"
+    run = fit(write(tmp_path / "a.yaml", text), ["trainer.precision=64-true"], runs=tmp_path / "runs", test=False)
+    app = create_app_of(open_run(run.path), Terms())
+    row = dict.fromkeys(open_run(run.path).facts.feature_names or (), 1.0)
+    assert asked(app, "/predict", {"rows": [row]}).status == 200
+
+
 def test_numbers_are_told_by_the_targets_name(tmp_path: Path) -> None:
     app = create_app_of(opened_on(tmp_path, "diabetes", "mse"), Terms())
     example = asked(app, "/").json["request"]
