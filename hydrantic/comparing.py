@@ -11,7 +11,7 @@ from typing import Any, Final
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.finding import Found, find_run
 from hydrantic.project import Project
-from hydrantic.records import Record, local_time, numbers, record_of
+from hydrantic.records import Record, local_time, numbers, record_of, seconds_of
 from hydrantic.rundir import plain_json
 from hydrantic.source import KeyPath, display, dotted
 
@@ -182,7 +182,8 @@ def _at_the_best(record: Record) -> dict[str, float]:
 
 def _circumstances(fields: Mapping[str, Any]) -> dict[str, Any]:
     versions, git = fields.get("versions"), fields.get("git")
-    found = {f"version of {name}": value for name, value in (versions or {}).items()}
+    known = versions if isinstance(versions, Mapping) else {}
+    found = {f"version of {name}": value for name, value in known.items()}
     if isinstance(git, Mapping) and git.get("commit"):
         found["commit"] = f"{str(git['commit'])[:_COMMIT]}{' with changes' if git.get('dirty') else ''}"
     found["data"] = fields.get("data")
@@ -422,8 +423,8 @@ def _about(one: Side) -> str:
     """How a side stands, in a few words."""
     from hydrantic.sweeping.words import duration
 
-    began, seconds = local_time(one.record.get("started")), one.record.get("seconds")
-    took = [duration(float(seconds))] if isinstance(seconds, int | float) else []
+    began, seconds = local_time(one.record.get("started")), seconds_of(one.record)
+    took = [] if seconds is None else [duration(seconds)]
     return ", ".join([one.state, *([began] if began else []), *took])
 
 

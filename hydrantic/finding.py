@@ -12,6 +12,7 @@ from typing import Any, Final
 from hydrantic.errors import UsageError
 from hydrantic.rundir import RunRecord
 from hydrantic.source import display
+from hydrantic.texts import cut
 
 RECORD: Final = "run.json"
 _LEDGER: Final = "ledger.jsonl"
@@ -88,19 +89,28 @@ class Found:
 
     def _kept(self, name: str) -> Path:
         assert self.directory is not None  # else a checkpoint was named
-        folder = self.directory.resolve()
-        file = self.directory / name
-        if name and file.is_file() and file.resolve().is_relative_to(folder):
+        file = file_below(self.directory, name)
+        if file is not None:
             return file
         status = self.recorded.get("status")
         state = f", which is recorded as {status}," if status not in {None, "finished"} else ""
-        gone = f": {name} is not there" if name and status == "finished" else ""
+        gone = f": {cut(name, 80)} is not there" if name and status == "finished" else ""
         raise UsageError(f"the run in {self.label}{state} kept no weights{gone}{self._hint()}")
 
     def _hint(self) -> str:
         assert self.directory is not None  # else a checkpoint was named
         there = checkpoints_in(self.directory)
         return f"; name a checkpoint instead: {display(there[-1])}" if there else ""
+
+
+def file_below(directory: Path, name: str) -> Path | None:
+    """The file that a run's record names; None where there is none, or it lies outside of the run's directory."""
+    file = directory / name
+    try:
+        is_there = bool(name) and file.is_file() and file.resolve().is_relative_to(directory.resolve())
+    except (OSError, ValueError):  # no file can have that name
+        return None
+    return file if is_there else None
 
 
 def find_run(named: str | Path) -> Found:

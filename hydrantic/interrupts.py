@@ -67,7 +67,7 @@ class StopSignals(pl.Callback):
             return
         if error is None:
             raise Interrupted(self.received)
-        if isinstance(error, Exception) and is_of_communication(error):  # the same signal has ended another process
+        if isinstance(error, Exception) and (is_of_communication(error) or _comes_of_interrupt(error)):
             raise Interrupted(self.received) from None
 
     @contextlib.contextmanager
@@ -173,6 +173,17 @@ class StopSignals(pl.Callback):
         if self.last is not None and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.last, weights_only=False)
         raise Interrupted(self.received or signal.SIGTERM)
+
+
+def _comes_of_interrupt(error: BaseException | None) -> bool:
+    """Whether an exception was raised while an interrupt was on its way, as Lightning may when it tidies up."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Interrupted):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:

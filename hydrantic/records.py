@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,8 +63,7 @@ class Record:
     @property
     def seconds(self) -> float | None:
         """How long it took; None while it runs."""
-        seconds = self.fields.get("seconds")
-        return float(seconds) if isinstance(seconds, int | float) else None
+        return seconds_of(self.fields)
 
     @property
     def objective(self) -> tuple[str, str] | None:
@@ -87,6 +87,12 @@ class Record:
         return self.final | numbers(self.fields.get("best_metrics"))
 
 
+def seconds_of(fields: Mapping[str, Any]) -> float | None:
+    """How long a run took, as its record tells; None where that is no time."""
+    seconds = _number(fields.get("seconds"))
+    return seconds if seconds is not None and math.isfinite(seconds) else None
+
+
 def numbers(said: Any) -> dict[str, float]:
     """The numbers in a part of a record; JSON writes some of them as text: `NaN`, `Infinity`."""
     if not isinstance(said, Mapping):
@@ -97,7 +103,7 @@ def numbers(said: Any) -> dict[str, float]:
 def _number(value: Any) -> float | None:
     try:
         return None if value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.checking import prepare
 from hydrantic.errors import HydranticError, RunFailed, UsageError
-from hydrantic.finding import Found, find_run
+from hydrantic.finding import Found, file_below, find_run
 from hydrantic.fitting import NotBegun, execute, follow, gathered, silent_if_following
 from hydrantic.identity import changes, components_of, files_of, identities, own_modules
 from hydrantic.plan import Plan
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _TEST: Final = "test/"
 _SHOWN: Final = 40
 _MOST: Final = 4
+_MOST_THREADS: Final = 4096
+"""More than any machine has: a record that says more is not believed."""
 _UNLOGGED: Final = ("++loggers=null",)
 """Nothing is logged twice: a logger that is not installed here, or its password, is not missed."""
 
@@ -214,10 +216,7 @@ class _Original:
 
 def _best(directory: Path, record: Mapping[str, Any]) -> Path | None:
     name = record.get("best_checkpoint")
-    file = directory / name if isinstance(name, str) and name else None
-    if file is None or not file.is_file() or not file.resolve().is_relative_to(directory.resolve()):
-        return None
-    return file
+    return file_below(directory, name) if isinstance(name, str) else None
 
 
 def _error(record: Mapping[str, Any]) -> str | None:
@@ -251,7 +250,7 @@ class _Repetition:
         plan = prepare(self.original.directory / "blueprint.yaml", _UNLOGGED, project=self.home)
         self._embed()
         with settings_as_they_were(), gathered(plan) as team:
-            if isinstance(count := self.original.record.get("threads"), int) and count > 0:
+            if isinstance(count := self.original.record.get("threads"), int) and 0 < count <= _MOST_THREADS:
                 use_threads(count)
             run = self._trained(plan, team)
         return self._compared(run)
@@ -443,7 +442,7 @@ def _is_logger(name: str) -> bool:
 
 def _changed_modules(record: Mapping[str, Any]) -> list[Difference]:
     """The files of the project's shelf that components import and that are not what they were."""
-    told = set(_mapping(record.get("components")).values())
+    told = list(_mapping(record.get("components")).values())
     before, after = _mapping(record.get("modules")), source_hashes(own_modules())
     changed = [name for name, source in before.items() if source not in told and after.get(name, source) != source]
     return [Difference(name, before[name], after[name], "it has changed") for name in changed]

@@ -88,13 +88,19 @@ def _on_one_line(text: str) -> str:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    plain = parse_scalar(value) == value and isinstance(parse_scalar(value), str)
-    style = "'" if not plain or _reads_otherwise(value) else None
+    style = "'" if not _reads_as_itself(value) or _reads_otherwise(value) else None
     if _OTHER_BREAKS.search(value):
         style = '"'  # where they are escaped; anywhere else they would be folded into spaces
     elif "\n" in value:
         style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+def _reads_as_itself(value: str) -> bool:
+    try:
+        return isinstance(parse_scalar(value), str)
+    except ValueError:  # more digits than a number may have
+        return False
 
 
 _OTHER_READERS: Final = Resolver()

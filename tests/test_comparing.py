@@ -107,6 +107,12 @@ def test_versions_commit_data_and_sources_are_compared(tmp_path: Path) -> None:
     assert "model/mlp" in tell(found, 100)
 
 
+def test_a_record_of_another_form_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
+    found = runs(tmp_path, blueprint(), blueprint(), versions=5, git=[1], seconds=10**400)
+    assert found.circumstances == ()
+    assert tell(found, 100)
+
+
 # -- what may be compared ----------------------------------------------------------------------------------------------
 
 

@@ -141,6 +141,20 @@ def test_a_run_that_never_got_to_a_checkpoint_starts_anew(cut: Path, capsys: pyt
     assert "there is no checkpoint to go on from: starting anew" in capsys.readouterr().err
 
 
+def test_what_a_crash_has_left_half_written_goes(cut: Path) -> None:
+    left = [cut / ".run.json.4711-5f0c1a2b.tmp", cut / "checkpoints" / ".last.ckpt.4711-5f0c1a2b.tmp"]
+    for file in left:
+        file.write_text("{")
+    resume(cut)
+    assert not any(file.exists() for file in left)
+
+
+def test_a_repetition_that_went_on_still_says_of_what(cut: Path) -> None:
+    edit(cut, rerun_of="/runs/first")
+    resume(cut)
+    assert record(cut)["rerun_of"] == "/runs/first"
+
+
 def test_weights_are_not_removed_to_start_anew(cut: Path) -> None:
     for file in (cut / "checkpoints").iterdir():
         state = torch.load(file, weights_only=True)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from hydrantic.errors import Interrupted
+from hydrantic.checkpoints import RunCheckpoint
+from hydrantic.errors import Interrupted, RunFailed
 from hydrantic.fitting import fit, resume
 from hydrantic.run import Run
 from tests.projects import project, write
@@ -238,6 +239,7 @@ CASES = {
     ),
     "several best checkpoints": (["checkpoint.save_top_k=2"], ["batch 11 SIGTERM", "epoch 1 SIGTERM"]),
     "all checkpoints": (["checkpoint.save_top_k=-1"], ["batch 11 SIGTERM", "epoch 1 SIGTERM"]),
+    "no last checkpoint": (["checkpoint.save_last=false"], ["batch 5 SIGTERM", "epoch 1 SIGTERM"]),
     "no validation loss": (["checkpoint={monitor: null}"], ["batch 11 SIGTERM", "epoch 1 SIGTERM"]),
     "averaged weights": (["+callbacks.ema={}"], ["batch 5 SIGTERM", "epoch 1 SIGTERM"]),
 }
@@ -287,6 +289,39 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(here: Path) -> None
     shorter = fit("b.yaml", ["early_stopping.patience=1", *improving], directory=Path("cut").absolute())
     assert shorter.metrics["validation/loss"] != whole.metrics["validation/loss"]
     assert_same(whole.path, resume(shorter.path, ["early_stopping.patience=2"]).path)
+
+
+def test_a_run_that_was_cut_short_after_it_had_stopped_early_goes_on_too(here: Path) -> None:
+    improving = ["early_stopping.min_delta=9.0", "trainer.max_epochs=6"]
+    whole = undisturbed(NETWORK, ["early_stopping.patience=2", *improving])
+    shorter = interrupted(NETWORK, ["early_stopping.patience=1", *improving], ["test 1 SIGTERM"], 1)
+    assert_same(whole.path, resume(shorter.path, ["early_stopping.patience=2"]).path)
+
+
+def test_what_a_better_checkpoint_has_replaced_goes_after_a_crash_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = undisturbed(NETWORK, [])
+
+    def crashes(callback: RunCheckpoint, _: object) -> None:
+        if callback._superseded:
+            raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunCheckpoint, "_remove_superseded", crashes)
+        with pytest.raises(RunFailed):
+            fit("b.yaml", directory=here / "cut")
+    assert len(list((here / "cut" / "checkpoints").iterdir())) == 3
+    assert_same(whole.path, resume(here / "cut").path)
+
+
+def test_a_run_that_goes_on_from_its_best_checkpoint_does_not_keep_it_for_good(here: Path) -> None:
+    whole = undisturbed(NETWORK, [])
+    Path("orders.txt").write_text("batch 11 SIGTERM")
+    with pytest.raises(Interrupted):
+        fit("b.yaml", directory=here / "cut")
+    Path("cut/checkpoints/last.ckpt").unlink()
+    assert_same(whole.path, resume(here / "cut").path)
 
 
 def test_a_run_goes_on_where_its_directory_was_moved(here: Path) -> None:

@@ -128,9 +128,10 @@ def test_a_best_checkpoint_that_was_deleted_is_told_with_what_is_left() -> None:
         _ = find_run("one").best
 
 
-def test_a_record_that_leads_out_of_the_run_is_not_followed(here: Path) -> None:
+@pytest.mark.parametrize("best", ["../other.ckpt", "x" * 5000, "\0"], ids=["outside", "long", "null"])
+def test_a_record_that_leads_out_of_the_run_is_not_followed(here: Path, best: str) -> None:
     write(here / "other.ckpt", "")
-    run(here / "one", best_checkpoint="../other.ckpt")
+    run(here / "one", best_checkpoint=best)
     with pytest.raises(UsageError, match="kept no weights"):
         _ = find_run("one").best
 

@@ -20,8 +20,9 @@ import hydrantic
 from hydrantic.cli.main import main
 from hydrantic.errors import BlueprintError, RunFailed, UsageError
 from hydrantic.fitting import fit
-from hydrantic.metrics_csv import read_metrics
+from hydrantic.metrics_csv import MetricsCsv, read_metrics
 from hydrantic.run import Run
+from hydrantic.rundir import RunRecord
 from tests.projects import DIGITS, project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -432,6 +433,31 @@ def test_a_lightning_module_of_its_own_making_trains(here: Path) -> None:
     run = trained("data: digits\nmodel: own\nloggers: {}\ntrainer: {max_epochs: 1}\n")
     assert set(run.metrics) == {"training/loss", "validation/loss", "test/loss"}
     assert run.checkpoint is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_does_not_tear_the_record_of_a_run_that_has_ended(
+    here: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    finish = RunRecord.finish
+
+    def disturbed(record: RunRecord, *words: Any, **fields: Any) -> None:
+        os.kill(os.getpid(), number)
+        finish(record, *words, **fields)
+
+    monkeypatch.setattr(RunRecord, "finish", disturbed)
+    assert json.loads((trained(DIGITS).path / "run.json").read_text())["status"] == "finished"
+
+
+def test_a_logger_that_breaks_at_the_end_fails_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> None:
+        raise ValueError("the server has gone")
+
+    monkeypatch.setattr(MetricsCsv, "finalize", breaks)
+    with pytest.raises(RunFailed, match="the run failed: ValueError: the server has gone"):
+        trained(DIGITS)
+    [record] = (here / "runs").glob("*/*/run.json")
+    assert json.loads(record.read_text())["status"] == "failed"
 
 
 def test_a_module_without_a_test_is_not_tested(here: Path) -> None:

@@ -66,6 +66,23 @@ except Interrupted as stop:
 """
 
 
+def test_an_error_on_the_way_of_an_interrupt_is_the_interrupt() -> None:
+    def tidy_up() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise RuntimeError("tidying up met what was half done")
+
+    def train() -> None:
+        try:
+            tidy_up()
+        except RuntimeError as error:
+            raise ValueError("training failed") from error
+
+    with pytest.raises(Interrupted), StopSignals(told=None):
+        train()
+
+
 def interrupted(phase: str, where: Path, signals: Sequence[signal.Signals]) -> tuple[int, str]:
     """The exit code and the output of a run that is sent signals in a phase."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
@@ -126,10 +143,10 @@ def test_a_second_signal_stops_at_once_without_saving(tmp_path: Path) -> None:
 class SignalAt(Tiny):
     """Sends its own process a signal in a batch."""
 
-    def __init__(self, stage: str, batch: int, number: signal.Signals = signal.SIGTERM) -> None:
+    def __init__(self, stage: str, batch: int, *numbers: signal.Signals) -> None:
         super().__init__()
         self.when = stage, batch
-        self.number = number
+        self.numbers = numbers or (signal.SIGTERM,)
 
     def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         self._signal("training", batch_idx)
@@ -141,7 +158,8 @@ class SignalAt(Tiny):
 
     def _signal(self, stage: str, batch: int) -> None:
         if (stage, batch) == self.when:
-            os.kill(os.getpid(), self.number)
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
 
 
 def fit_until_stopped(last: Path, model: Tiny) -> None:
@@ -161,6 +179,28 @@ def test_training_continues_from_where_a_signal_stopped_it(tmp_path: Path, stage
     Exact.into(resumed)
     resumed.fit(Tiny(), batches(), batches(), ckpt_path=last)
     assert (resumed.global_step, resumed.current_epoch) == (12, 3)
+
+
+def test_a_scheduler_and_a_wrapper_that_both_send_a_signal_do_not_lose_the_state(tmp_path: Path) -> None:
+    sent = SignalAt("training", 1, signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM, signal.SIGTERM)
+    with pytest.raises(Interrupted, match="SIGUSR1"):
+        fit_until_stopped(tmp_path / "last.ckpt", sent)
+    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 2
+
+
+def test_a_person_in_a_hurry_stops_what_a_scheduler_has_told_to_stop(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="SIGINT"):
+        fit_until_stopped(tmp_path / "last.ckpt", SignalAt("training", 1, signal.SIGTERM, signal.SIGINT))
+    assert names(tmp_path) == []
+
+
+def test_what_is_only_noted_ends_nothing() -> None:
+    stops, before = StopSignals(), signal.getsignal(signal.SIGTERM)
+    with stops.only_noting(signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stops.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 class SignalAtEnd(Tiny):

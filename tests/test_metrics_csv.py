@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hydrantic import metrics_csv
 from hydrantic.metrics_csv import MetricsCsv, cut_back, read_metrics
+from hydrantic.rundir import swap_contents
 from tests.tiny import LIGHTNING_WARNINGS, Tiny, batches, quiet_trainer
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in LIGHTNING_WARNINGS]
@@ -123,6 +125,25 @@ def test_a_file_is_cut_back_to_what_a_checkpoint_knows(tmp_path: Path) -> None:
     again.flush()
     assert read_metrics(logger.file)[-1] == {"step": 2, "epoch": 0, "a": 2 / 3, "b": 1.0}
     assert again.state_dict()["rows"] == 2
+
+
+def test_a_signal_in_the_middle_of_a_write_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = MetricsCsv(tmp_path)
+    for step in range(5):
+        logger.log_metrics({"a": step / 3}, step=step)
+    logger.flush()
+
+    def interrupted(path: Path, text: str) -> None:
+        monkeypatch.undo()
+        swap_contents(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(metrics_csv, "swap_contents", interrupted)
+    logger.log_metrics({"b": 1.0}, step=5)
+    with pytest.raises(KeyboardInterrupt):
+        logger.flush()
+    logger.finalize("interrupted")
+    assert read_metrics(logger.file) == [*({"step": n, "a": n / 3} for n in range(5)), {"step": 5, "b": 1.0}]
 
 
 def test_a_file_that_is_gone_or_torn_is_written_anew(tmp_path: Path) -> None:

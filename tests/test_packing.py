@@ -200,7 +200,9 @@ def test_what_cannot_be_a_file_of_the_receivers_is_not_here(
 ) -> None:
     write(sent.parent / "registry" / "__init__.py", "")
     (sent.parent / "registry" / "loop.py").symlink_to("loop.py")
-    _changed(sent, "      file: registry/mine.py\n", f'      file: registry/mine.py\n      imports: {{"{name}": "0"}}\n')
+    _changed(
+        sent, "      file: registry/mine.py\n", f'      file: registry/mine.py\n      imports: {{"{name}": "0"}}\n'
+    )
     _, out, err = _said(capsys, "check", "x.yaml")
     assert "which model/mine imports, is not here" in out + err
 

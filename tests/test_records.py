@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,15 @@ def test_a_record_tells_its_values_metrics_and_time(tmp_path: Path, monkeypatch:
 def test_numbers_that_json_lacks_are_read(tmp_path: Path) -> None:
     record = record_of(run(tmp_path / "one", loss=math.nan))
     assert math.isnan(record.final["validation/loss"])
+
+
+@pytest.mark.parametrize(
+    "seconds", [math.inf, math.nan, 10**400, "long", [1]], ids=["inf", "nan", "digits", "text", "list"]
+)
+def test_a_time_that_is_none_is_not_told(tmp_path: Path, seconds: Any) -> None:
+    [record] = records_below(run(tmp_path / "a", seconds=seconds, metrics={"loss": 10**400, "b": 1}))
+    assert record.seconds is None
+    assert record.final == {"b": 1.0}
 
 
 def test_a_record_without_the_blueprint_takes_it_from_its_file(tmp_path: Path) -> None:

@@ -129,6 +129,14 @@ def test_other_loggers_than_the_metrics_file_are_left_out(here: Path) -> None:
     assert not (found.run.path / "tensorboard").exists()
 
 
+def test_a_record_of_another_form_is_told_and_no_obstacle(here: Path) -> None:
+    run = fit("a.yaml")
+    _record(run.path, threads=10**400, modules={"a": {"b": 1}}, components={"a": [1]}, versions=5)
+    found = rerun(run.path)
+    assert found.matched
+    assert "threads" in [each.what for each in found.differences]
+
+
 def test_an_edited_blueprint_is_told_and_where_it_leads_away(here: Path) -> None:
     run = fit("a.yaml")
     _edit(run.path / "blueprint.yaml", "seed: 42", "seed: 43")

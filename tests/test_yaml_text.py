@@ -178,6 +178,7 @@ def test_a_comment_on_long_text_stands_behind_its_last_line() -> None:
         (None, "null"), (True, "true"), (1e-5, "1.0e-05"), ("a: b", "'a: b'"), ("", "''"), ("[", "'['"), ({}, "{}"),
         ([1, [2]], "[1, [2]]"), ({"a": {"b": [1, {"c": "x, y"}]}}, "{a: {b: [1, {c: 'x, y'}]}}"),
         ("two\nlines", '"two\\nlines"'), ("word " * 60, f"'{'word ' * 60}'"),
+        ("9" * 5000, f"'{'9' * 5000}'"),
     ],
 )  # fmt: skip
 def test_a_value_can_stand_on_one_line(value: Any, text: str) -> None:

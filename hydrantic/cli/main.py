@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import TextIOWrapper
+from types import FrameType
 from typing import Final
 
 VERBS: Final = {
@@ -94,8 +95,10 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
     from hydrantic.errors import HydranticError, Interrupted, RunFailed
 
     _write_whatever()
+    interrupts: list[int] = []
     try:
-        return _written(command, words)
+        with _noting(interrupts):
+            return _written(command, words)
     except RunFailed as error:
         return _report(error, FAILED, words)
     except HydranticError as error:
@@ -111,6 +114,35 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
     except OSError as error:  # a disk that is full, a folder that has gone
         _drop_output()
         return _report(error, FAILED, words)
+    except Exception:
+        if not interrupts:
+            raise
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def _noting(interrupts: list[int]) -> Iterator[None]:
+    """Note each Ctrl-C: what it meets half-way, such as the import of numpy, may make any other exception of it."""
+    import signal
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # only the main thread may, and only it is interrupted
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write_whatever() -> None:

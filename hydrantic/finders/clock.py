@@ -104,16 +104,6 @@ class Clock(PassThroughProfiler):
             self._charge()
             self._stack.pop()
 
-    def enter_validation(self) -> None:
-        """What follows is validation."""
-        self._charge()
-        self._is_validating = True
-
-    def leave_validation(self) -> None:
-        """Validation has ended."""
-        self._charge()
-        self._is_validating = False
-
     def end_batch(self) -> None:
         """A batch has been trained: the next one that is asked for is another step's."""
         self._has_trained = True
@@ -124,6 +114,20 @@ class Clock(PassThroughProfiler):
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.charging(kind):
                 return function(*args, **kwargs)
+
+        return call
+
+    def validating(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, all of which is validation, the start and the end of a loader's workers included."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._charge()
+            self._is_validating = True
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._charge()
+                self._is_validating = False
 
         return call
 
@@ -152,7 +156,7 @@ def _kind_of(action: str) -> str | None:
 
 
 class Watch(Callback):
-    """Tells a clock of validation, and ends the training after so many steps.
+    """Tells a clock of steps, counts validations, and ends the training after so many steps.
 
     Arguments:
         clock: which is told.
@@ -165,6 +169,7 @@ class Watch(Callback):
         self._most = steps
         self._told = told
         self._steps = 0
+        self.validations = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -184,9 +189,5 @@ class Watch(Callback):
         self._told()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation begins."""
-        self._clock.enter_validation()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation has ended."""
-        self._clock.leave_validation()
+        """Count."""
+        self.validations += 1

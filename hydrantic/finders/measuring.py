@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, record_function
 
 from hydrantic.build import Assembly
 from hydrantic.errors import UsageError
-from hydrantic.finders.clock import LOGGING, VALIDATION, Clock, Watch
+from hydrantic.finders.clock import DATA, LOGGING, Clock, Watch
 from hydrantic.finders.memory import Peak
 from hydrantic.finders.pace import wait_for
 from hydrantic.finders.rehearsal import Enough, device_of, rehearse, whole
@@ -72,7 +72,8 @@ def measure(plan: Plan, steps: int, trace: Path | None, bar: Any) -> Measured:
     plain = _Plain(steps, bar.update)
     drafted = rehearse(rehearsed, [plain])
     clock = Clock()
-    rehearse(rehearsed, [Watch(clock, steps, bar.update)], lambda assembly: _watched(assembly, clock))
+    watch = Watch(clock, steps, bar.update)
+    rehearse(rehearsed, [watch], lambda assembly: _watched(assembly, clock))
     tracing = _Tracing(_WARM_UP, traced, bar.update)
     spans = Clock(record_function)
     rehearse(rehearsed, [Watch(spans, _WARM_UP + traced, bar.update), tracing], lambda each: _watched(each, spans))
@@ -85,7 +86,7 @@ def measure(plan: Plan, steps: int, trace: Path | None, bar: Any) -> Measured:
         parameters=sum(each.numel() for each in drafted.model.parameters()),
         peak=plain.peak,
         device=plain.device,
-        validations=sum(VALIDATION in step for step in clock.steps[:steps]),
+        validations=watch.validations,
         notes=rehearsed.notes,
     )
 
@@ -94,6 +95,9 @@ def _watched(assembly: Assembly, clock: Clock) -> None:
     """Have a clock look at everything that is done."""
     trainer: Any = assembly.trainer  # whose profiler is set after its making
     trainer.profiler = clock
+    epoch = trainer.fit_loop.epoch_loop
+    epoch.on_run_start = clock.charged(DATA, epoch.on_run_start)  # where a loader's workers are started
+    epoch.val_loop.run = clock.validating(epoch.val_loop.run)
     for logger in trainer.loggers:
         for name in ("log_metrics", "save"):
             setattr(logger, name, clock.charged(LOGGING, getattr(logger, name)))

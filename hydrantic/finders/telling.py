@@ -120,7 +120,8 @@ def _on_rate(found: BatchSizes) -> Iterator[str]:
     factor, rate = found.suggestion / found.present_in_effect, found.learning_rate
     if rate is not None and factor != 1:
         linear, root = f"{rate * factor:.2g}", f"{rate * math.sqrt(factor):.2g}"
-        yield f"  optimizer.lr={rate:g} was chosen for batches of {found.present_in_effect:,}; hydrantic lr-find finds another."
+        present = f"optimizer.lr={rate:g} was chosen for batches of {found.present_in_effect:,}"
+        yield f"  {present}; hydrantic lr-find finds another."
         yield f"  As a rule: {linear} with plain SGD (linear, Goyal et al. 2017)"
         yield f"             {root} with Adam and its kin (square root, Malladi et al. 2022)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,19 @@ def test_an_exception_becomes_an_exit_code(error: BaseException, code: int, caps
 
     assert guarded(command, []) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_interrupt_that_a_library_makes_something_else_of_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(_: Sequence[str]) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RecursionError("an import that was met half-way") from None
+        return 0
+
+    assert guarded(command, []) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_mistake_of_ours_is_not_hidden() -> None:

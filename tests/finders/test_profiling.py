@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,14 +69,15 @@ def test_a_step_begins_with_its_batch(clock: Clock) -> None:
 
 
 def test_all_of_validation_is_validation_but_for_what_is_written(clock: Clock) -> None:
+    def validate() -> None:
+        with clock.profile("[LightningModule]Model.transfer_batch_to_device"):
+            pass
+        clock.charged("logging", lambda: None)()
+        with clock.profile("save_checkpoint"):
+            pass
+
     _fetch(clock)
-    clock.enter_validation()
-    with clock.profile("[LightningModule]Model.transfer_batch_to_device"):
-        pass
-    clock.charged("logging", lambda: None)()
-    with clock.profile("save_checkpoint"):
-        pass
-    clock.leave_validation()
+    clock.validating(validate)()
     assert set(clock.steps[0]) == {"data", "other", "validation", "logging", "checkpoint"}
     assert clock.steps[0]["logging"] == clock.steps[0]["checkpoint"] == 1.0
 
@@ -159,6 +162,19 @@ def test_early_stopping_does_not_end_it(tmp_path: Path) -> None:
 def test_a_module_of_its_own_making_is_profiled(tmp_path: Path) -> None:
     found = _found(tmp_path, text="data: digits\nmodel: own\nloggers: {}\n", steps=8)
     assert {"forward", "backward", "optimizer"} <= {each.kind for each in found.work}
+
+
+def test_starting_a_loaders_workers_is_data_and_not_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    original = Clock.charged
+
+    def charged(self: Clock, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        started.append((kind, getattr(function, "__name__", "")))
+        return original(self, kind, function)
+
+    monkeypatch.setattr(Clock, "charged", charged)
+    _found(tmp_path, steps=5)
+    assert ("data", "on_run_start") in started
 
 
 def test_callbacks_are_charged_for_themselves(tmp_path: Path) -> None:

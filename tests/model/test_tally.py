@@ -136,7 +136,7 @@ class _Watched(Tensor):
         waiting = {"item", "__bool__", "__float__", "__int__", "tolist", "cpu", "numpy", "nonzero", "__index__"}
         if getattr(func, "__name__", "") in waiting:
             cls.waited.append(func.__name__)
-        return super().__torch_function__(func, types, args, kwargs or {})
+        return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 def test_a_step_waits_for_no_value() -> None:
