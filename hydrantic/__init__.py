@@ -72,9 +72,9 @@ if TYPE_CHECKING:
     from hydrantic.registries import register_sampler as register_sampler
     from hydrantic.registries import register_scheduler as register_scheduler
     from hydrantic.registries import register_sweeper as register_sweeper
+    from hydrantic.reporting import report as report
     from hydrantic.rerunning import Rerun as Rerun
     from hydrantic.rerunning import rerun as rerun
-    from hydrantic.reporting import report as report
     from hydrantic.rules import Interval as Interval
     from hydrantic.rules import Split as Split
     from hydrantic.run import Run as Run

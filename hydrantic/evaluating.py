@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from hydrantic.build import count_processes, evaluator, facts_of
 from hydrantic.errors import BlueprintError, HydranticError, RunFailed, UsageError
 from hydrantic.facts import Facts
+from hydrantic.finding import file_below
 from hydrantic.interrupts import StopSignals
 from hydrantic.metrics_table import read_curves
 from hydrantic.opening import Opened, open_run
@@ -293,14 +294,10 @@ def _circumstances(opened: Opened, device: str, processes: int) -> Iterator[str]
 
 def _of_best(opened: Opened) -> dict[str, float]:
     directory, record = opened.found.directory, opened.found.recorded
-    best = str(record.get("best_checkpoint") or "")
-    if directory is None or not _is_file(directory / best, opened.checkpoint):
+    best = None if directory is None else file_below(directory, str(record.get("best_checkpoint") or ""))
+    if best is None or not opened.checkpoint.is_file() or not best.samefile(opened.checkpoint):
         return {}
     return plain_numbers(record.get("metrics"))
-
-
-def _is_file(one: Path, other: Path) -> bool:
-    return one.is_file() and other.is_file() and one.samefile(other)
 
 
 def _at_checkpoint(opened: Opened) -> dict[str, float]:

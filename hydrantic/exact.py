@@ -29,6 +29,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
+from hydrantic.lean import without_empty_hooks
 from hydrantic.metrics_csv import MetricsCsv
 
 State: TypeAlias = dict[str, Any]
@@ -71,7 +72,7 @@ class Exact(pl.Callback):
     @classmethod
     def into(cls, trainer: pl.Trainer) -> Exact:
         """Give a trainer loops that settle, and the callback that goes with them."""
-        exact, before = cls(), trainer.fit_loop
+        exact, before = without_empty_hooks(cls()), trainer.fit_loop
         trainer.fit_loop = _ExactFitLoop(trainer, exact, before)
         trainer.callbacks.insert(0, exact)  # type: ignore[attr-defined]  # a list, as its users know
         return exact
@@ -83,10 +84,10 @@ class Exact(pl.Callback):
 
     def settle(self, trainer: pl.Trainer, *, in_epoch: bool) -> None:
         """Tell everyone that a batch or an epoch is settled."""
-        self._in_epoch = in_epoch
+        self._in_epoch, module = in_epoch, trainer.lightning_module
         try:
             for each in self._listeners:
-                each.on_settled(trainer, trainer.lightning_module, in_epoch=in_epoch)
+                each.on_settled(trainer, module, in_epoch=in_epoch)
         finally:
             self._in_epoch = None
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from hydrantic.errors import BlueprintError, Interrupted, RunFailed
+from hydrantic.fitting import fit
 from hydrantic.metrics_csv import read_metrics
 from hydrantic.processes import VARIABLES, Order, Place, is_of_communication, launched, slurm_variables
-from hydrantic.fitting import fit
 from hydrantic.run import Run
 from tests.projects import DIGITS, project, write
 

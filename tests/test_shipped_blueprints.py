@@ -15,12 +15,12 @@ from hydrantic.blueprint import WIRINGS, Blueprint
 from hydrantic.checking import prepare
 from hydrantic.cli.main import main
 from hydrantic.components import hparams_of
+from hydrantic.fitting import fit
 from hydrantic.hparams import Hparams
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams
 from hydrantic.plan import Plan
 from hydrantic.project import Project
 from hydrantic.registries import registry
-from hydrantic.fitting import fit
 from tests.projects import write
 
 pytestmark = pytest.mark.usefixtures("scratch")
