@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.contents import Contents
-from hydrantic.continuity import MAY_CHANGE, Change, breaking, changed_values, left_behind, lengthens
+from hydrantic.continuity import Change, breaking, changed_values, left_behind, lengthens
 from hydrantic.errors import UsageError
 from hydrantic.exact import KEY as EXACT
 from hydrantic.identity import changes, identities
@@ -45,7 +46,7 @@ def _nothing_to_go_on_from(directory: RunDirectory, notes: list[str]) -> str:
     why = "".join(f"\n  {each}" for each in notes[:-1]) or "\n  they hold too little of its state"
     return (
         f"no checkpoint of {display(directory.path)} lets training go on:{why}\n"
-        f"begin a new run instead: hydrantic fit {display(directory.blueprint_file)}"
+        f"begin a new run instead: hydrantic fit {shlex.quote(display(directory.blueprint_file))}"
     )
 
 
@@ -79,9 +80,10 @@ class Continuation:
         again = cls(directory, earlier, folder, found, changes, notes)
         again._refuse_finished(plan)
         again._refuse_changes()
+        again._refuse_shorter(plan)
         if contents is not None:
             again._refuse_other_components(contents, plan)
-        notes += [*left_behind(changes, plan.resolved()), *again._other_versions()]
+        notes += [*left_behind(changes, plan.resolved()), *again._other_versions(), *again._of_sweep()]
         return again
 
     @property
@@ -95,17 +97,32 @@ class Continuation:
         epochs = plan.trainer["max_epochs"]
         longer = f"trainer.max_epochs={2 * epochs}" if isinstance(epochs, int) and epochs > 0 else "trainer.max_steps=N"
         raise UsageError(
-            f"{self._shown} is finished; `hydrantic resume {self._shown} {longer}` would train it for longer"
+            f"{self._shown} is finished; "
+            f"`hydrantic resume {shlex.quote(self._shown)} {longer}` would train it for longer"
         )
 
     def _refuse_changes(self) -> None:
         if wrong := breaking(self.changes):
             lines = "".join(f"\n  {each}" for each in wrong)
+            blueprint = shlex.quote(display(self.directory.blueprint_file))
             raise UsageError(
                 f"{self._shown} would become another run:{lines}\n"
-                f"begin a new one instead: hydrantic fit {display(self.directory.blueprint_file)} key=value ...\n"
-                f"(what may change while a run goes on: {', '.join(MAY_CHANGE)})"
+                f"begin a new one instead: hydrantic fit {blueprint} key=value ...\n"
+                "(`hydrantic resume --help` lists what may change while a run goes on)"
             )
+
+    def _refuse_shorter(self, plan: Plan) -> None:
+        """Refuse an end before what has been trained: the run would not be what its blueprint says."""
+        if self.found is None:
+            return
+        state = self.found[1]
+        begun = state["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"]
+        for name, unit, at in (("max_epochs", "epoch", begun), ("max_steps", "step", state["global_step"])):
+            most = plan.trainer[name]
+            if isinstance(most, int) and 0 <= most < at:
+                raise UsageError(
+                    f"{self._shown} has come to {unit} {at} already; trainer.{name}={most} ends before that"
+                )
 
     def _refuse_other_components(self, contents: Contents, plan: Plan) -> None:
         before, now = contents.components, identities(plan)
@@ -119,6 +136,14 @@ class Continuation:
         before = self.earlier.get("versions")
         pairs = [(n, before.get(n), v) for n, v in versions().items()] if isinstance(before, Mapping) else []
         return [f"{name} was {old} and is {new} now; {_MAY_DIFFER}" for name, old, new in pairs if old != new]
+
+    def _of_sweep(self) -> list[str]:
+        is_counted = self.directory.group is not None and self.earlier.get("status") == "finished"
+        return (
+            [f"it is a job of {self.directory.group}, whose table keeps what it had come to there"]
+            if is_counted
+            else []
+        )
 
     def refuse_other(self, drafted: Draft, team: Team) -> None:
         """Refuse to go on with other data or another number of processes.

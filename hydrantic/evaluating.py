@@ -27,7 +27,6 @@ from hydrantic.process import (
     settings_as_they_were,
     share_threads,
     threads,
-    use_threads,
 )
 from hydrantic.processes import Order, Team, gather, launched, parted_afterwards
 from hydrantic.rundir import RunDirectory, versions
@@ -86,8 +85,7 @@ def evaluate(opened: Opened, stage: Stage) -> Evaluation:
         refuse_gone(opened)
         plan, notes = _shared(opened)
         with gather(plan.trainer["devices"] if isinstance(plan.trainer["devices"], int) else 1) as team:
-            share_threads(team.place.local_world)
-            _recall_threads(opened)
+            share_threads(team.place.local_world, recorded=opened.found.recorded.get("threads"))
             found = facts_of(plan, opened.data)
             refuse_unlike(opened, found)
             _refuse_empty(opened, found, stage)
@@ -132,15 +130,8 @@ def as_it_was(opened: Opened) -> Iterator[None]:
         yield
 
 
-def _recall_threads(opened: Opened) -> None:
-    """Compute on as many threads as the run did, on which the last bits of sums depend."""
-    recorded = opened.found.recorded.get("threads")
-    if isinstance(recorded, int) and 0 < recorded <= _MOST:
-        use_threads(recorded)
-
-
 _MOST: Final = 1024
-"""How many threads or processes there may be; a record that has been edited may say anything."""
+"""How many processes there may be; a record that has been edited may say anything."""
 
 
 # Processes.

@@ -72,7 +72,8 @@ class Exact(pl.Callback):
     @classmethod
     def into(cls, trainer: pl.Trainer) -> Exact:
         """Give a trainer loops that settle, and the callback that goes with them."""
-        exact, before = without_empty_hooks(cls()), trainer.fit_loop
+        exact, before = cls(), trainer.fit_loop
+        without_empty_hooks(exact)
         trainer.fit_loop = _ExactFitLoop(trainer, exact, before)
         trainer.callbacks.insert(0, exact)  # type: ignore[attr-defined]  # a list, as its users know
         return exact

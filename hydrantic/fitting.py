@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -132,28 +133,25 @@ def _resumed(path: Path, overrides: Overrides, home: Project) -> Run:
     from hydrantic.build import draft
     from hydrantic.continuation import Continuation, refuse_alive
     from hydrantic.continuity import forgets_stop
-    from hydrantic.process import settings_as_they_were, use_threads
+    from hydrantic.process import settings_as_they_were
     from hydrantic.resuming import attempt_after
     from hydrantic.training import Terms
 
     refuse_alive(directory, earlier)
     again = Continuation.of(directory, earlier, plan)
     terms = Terms(test=earlier.get("test") is not False, noted=again.noted)
-    with settings_as_they_were():
-        if isinstance(earlier.get("threads"), int) and "OMP_NUM_THREADS" not in os.environ:
-            use_threads(earlier["threads"])
-        with gathered(plan) as team:
-            drafted = draft(plan)
-            again.refuse_other(drafted, team)
-            if not team.place.leads:
-                return follow(drafted, terms, team)
-            with directory.held():
-                attempt = attempt_after(directory, earlier, again.folder, again.found, again.notes)
-                attempt = replace(attempt, forgets_stop=forgets_stop(again.changes))
-                try:
-                    return execute(drafted, directory, home, replace(terms, attempt=attempt), team)
-                except NotBegun as error:
-                    raise error.reason from error.reason.__cause__
+    with settings_as_they_were(), gathered(plan, threads=earlier.get("threads")) as team:
+        drafted = draft(plan)
+        again.refuse_other(drafted, team)
+        if not team.place.leads:
+            return follow(drafted, terms, team)
+        with directory.held():
+            attempt = attempt_after(directory, earlier, again.folder, again.found, again.notes)
+            attempt = replace(attempt, forgets_stop=forgets_stop(again.changes))
+            try:
+                return execute(drafted, directory, home, replace(terms, attempt=attempt), team)
+            except NotBegun as error:
+                raise error.reason from error.reason.__cause__
 
 
 def _own_folders(plan: Plan, root: Path, said: Path | None) -> list[Path]:
@@ -192,8 +190,12 @@ def _fit(plan: Plan, home: Project, root: Path, directory: Path | None, *, test:
 
 
 @contextmanager
-def gathered(plan: Plan) -> Iterator[Team]:
+def gathered(plan: Plan, *, threads: object = None) -> Iterator[Team]:
     """The processes that are to train a plan; those that this one has started end with the block.
+
+    Arguments:
+        plan: which says how many they are.
+        threads: on how many the run computed, as its record says, which is to come out the same.
 
     Raises:
         BlueprintError: there cannot be as many as it asks for.
@@ -206,7 +208,7 @@ def gathered(plan: Plan) -> Iterator[Team]:
     with without_chatter():
         count = count_processes(plan)
     with parted_afterwards(), gather(count) as team:
-        share_threads(team.place.local_world)
+        share_threads(team.place.local_world, recorded=threads)
         yield team
 
 
@@ -384,7 +386,7 @@ class _Execution:
             status = "finished"
         except (Interrupted, KeyboardInterrupt) as stop:
             status = "interrupted"
-            where = display(self.directory.path)
+            where = shlex.quote(display(self.directory.path))
             print(f"interrupted; `hydrantic resume {where}` goes on with it", file=sys.stderr)
             is_requeued = isinstance(stop, Interrupted) and stop.signal == getattr(signal, "SIGUSR1", None)
             raise

@@ -14,7 +14,9 @@ import torch
 Restore = tuple[Callable[[Any], Any], Any]
 """A function, and the state that it puts back."""
 
-_VARIABLES: Final = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
+_VARIABLES: Final = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS")
+_MOST_THREADS: Final = 4096
+"""More than any machine has: a record that says more is not believed."""
 
 
 @contextmanager
@@ -82,9 +84,16 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def share_threads(processes: int) -> None:
-    """Let torch compute on this process's share of the cores, unless somebody has said on how many."""
-    if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+def share_threads(processes: int, *, recorded: object = None) -> None:
+    """Let torch compute on this process's share of the cores, unless somebody has said on how many.
+
+    Arguments:
+        processes: of this machine, that share the cores.
+        recorded: the `threads` of a run that is to come out the same: the last bits of sums depend on them.
+    """
+    if isinstance(recorded, int) and 0 < recorded <= _MOST_THREADS:
+        use_threads(recorded)
+    elif processes > 1 and "OMP_NUM_THREADS" not in os.environ:
         use_threads(max(1, threads() // processes))
 
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _TEST: Final = "test/"
 _SHOWN: Final = 40
 _MOST: Final = 4
-_MOST_THREADS: Final = 4096
-"""More than any machine has: a record that says more is not believed."""
 _UNLOGGED: Final = ("++loggers=null",)
 """Nothing is logged twice: a logger that is not installed here, or its password, is not missed."""
 
@@ -245,13 +243,11 @@ class _Repetition:
     notes: list[str] = field(default_factory=list)
 
     def carried_out(self) -> Rerun:
-        from hydrantic.process import settings_as_they_were, use_threads
+        from hydrantic.process import settings_as_they_were
 
         plan = prepare(self.original.directory / "blueprint.yaml", _UNLOGGED, project=self.home)
         self._embed()
-        with settings_as_they_were(), gathered(plan) as team:
-            if isinstance(count := self.original.record.get("threads"), int) and 0 < count <= _MOST_THREADS:
-                use_threads(count)
+        with settings_as_they_were(), gathered(plan, threads=self.original.record.get("threads")) as team:
             run = self._trained(plan, team)
         return self._compared(run)
 

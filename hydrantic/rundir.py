@@ -181,7 +181,8 @@ class RunDirectory:
             try:
                 yield
             finally:
-                lock.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # left behind it does no harm
+                    lock.unlink()
 
     def discard(self) -> None:
         """Remove what a run has written that could not begin."""

@@ -155,6 +155,15 @@ def test_a_repetition_that_went_on_still_says_of_what(cut: Path) -> None:
     assert record(cut)["rerun_of"] == "/runs/first"
 
 
+def test_a_job_that_is_trained_for_longer_says_what_the_table_of_its_sweep_keeps(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("net.yaml", ["callbacks.stops.at=-1"], directory=here / "job")
+    edit(Path("job"), group="sweep-a")
+    resume("job", ["trainer.max_epochs=4"])
+    assert "a job of sweep-a, whose table keeps what it had come to there" in capsys.readouterr().err
+
+
 def test_weights_are_not_removed_to_start_anew(cut: Path) -> None:
     for file in (cut / "checkpoints").iterdir():
         state = torch.load(file, weights_only=True)
@@ -230,6 +239,24 @@ def test_all_that_would_make_it_another_run_is_told_at_once(cut: Path) -> None:
 )
 def test_what_does_not_make_it_another_run_may_change(cut: Path, override: str) -> None:
     assert resume(cut, [override]).metrics
+
+
+@pytest.mark.parametrize(
+    ("override", "told"), [("max_epochs=1", "epoch 3 already"), ("max_steps=4", "step 18 already")]
+)
+def test_a_run_does_not_end_before_what_it_has_trained(here: Path, override: str, told: str) -> None:
+    fit("net.yaml", ["callbacks.stops.at=-1"], directory=here / "whole")
+    before = (here / "whole" / "run.json").read_bytes()
+    with pytest.raises(UsageError, match=rf"whole has come to {told}; trainer\.{override} ends before that"):
+        resume("whole", [f"trainer.{override}"])
+    assert (here / "whole" / "run.json").read_bytes() == before
+
+
+def test_the_help_lists_what_may_change(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resume", "--help"])
+    told = capsys.readouterr().out
+    assert all(f"{each}," in told for each in ("loggers", "early_stopping", "trainer.max_time"))
 
 
 def test_a_finished_run_is_not_repeated(here: Path) -> None:

@@ -381,7 +381,7 @@ def record(run: Path) -> dict[str, Any]:
 
 
 def killed(*words: str, **variables: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"} | variables
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)} | variables
     done = subprocess.run(
         [sys.executable, "-m", "hydrantic", *words], env=environment, capture_output=True, check=False
     )
@@ -406,7 +406,7 @@ def test_a_run_that_was_killed_goes_on_to_the_last_bit(here: Path, orders: list[
     overrides = [f"checkpoint.every_n_steps={often}", "trainer.val_check_interval=4"]
     whole = undisturbed(NETWORK, overrides)
     Path("orders.txt").write_text("\n".join(orders))
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     words = ["fit", "b.yaml", "hydra.run.dir=cut", *overrides]
     for order in orders:
         command = [sys.executable, "-m", "hydrantic", *words]

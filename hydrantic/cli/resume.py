@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from textwrap import fill
 
 from hydrantic.cli.words import OVERRIDES, verb_parser
+from hydrantic.continuity import MAY_CHANGE
 from hydrantic.errors import UsageError
 
 EXAMPLES = f"""examples:
@@ -16,7 +18,8 @@ EXAMPLES = f"""examples:
 
 {OVERRIDES}
 It goes on in the same directory, from the last checkpoint, to the same numbers as if it had never stopped. What decides
-how long it trains may be changed, and where it is logged to; what it learns from, and how, may not.
+how long it trains may be changed, and where it is logged to; what it learns from, and how, may not. These may be:
+{fill(", ".join(MAY_CHANGE), 118, initial_indent="  ", subsequent_indent="  ")}
 exit codes: 0 done, 1 the run failed, 2 it cannot go on, or the command is wrong, 130 interrupted, 143 terminated,
 138 stopped by SIGUSR1."""
 

@@ -74,7 +74,7 @@ class Task:
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         if self._hears_itself:
-            self._is_told = True  # a second signal would make it stop without saving
+            self._is_told = True  # a second signal could disturb what it writes at its end
         self._tell()
 
     def _tell(self, *_: Any) -> None:
