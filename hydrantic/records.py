@@ -19,7 +19,7 @@ from hydrantic.liveness import has_gone
 from hydrantic.source import display
 from hydrantic.sweeping.ledger import FILE as LEDGER
 from hydrantic.sweeping.ledger import JobRecord, read_ledger
-from hydrantic.texts import visible
+from hydrantic.texts import on_one_line, visible
 
 STATES: Final = ("running", "finished", "failed", "interrupted", "pruned", "planned", "died", "broken")
 """What a run may be: `died` says that it runs while its process has gone, `broken` that its record cannot be read."""
@@ -272,7 +272,7 @@ def _record(directory: Path, label: str, text: bytes, written: float, sweep: str
     values = fields.get("blueprint")
     if not isinstance(values, dict):
         values = _values_of(directory / "blueprint.yaml")
-    return Record(directory, label, visible(state), _reason(fields.get("error")), fields, values, sweep)
+    return Record(directory, label, on_one_line(visible(state)), _reason(fields.get("error")), fields, values, sweep)
 
 
 def _reason(error: Any) -> str:

@@ -117,6 +117,10 @@ def test_a_record_that_is_a_folder_is_broken(tmp_path: Path) -> None:
     assert (record.state, record.error) == ("broken", "run.json cannot be read: Is a directory")
 
 
+def test_a_state_that_a_stranger_wrote_stays_on_its_line(tmp_path: Path) -> None:
+    assert states(run(tmp_path / "one", status="done\n\x1b[2Jfinished")) == {"one": "done\\n\\x1b[2Jfinished"}
+
+
 # -- what they tell ----------------------------------------------------------------------------------------------------
 
 
