@@ -48,12 +48,20 @@ SHELF = '''
     '''
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a loss of its own; one for all, since describing a new shelf takes a second."""
+    folder = tmp_path_factory.mktemp("project")
+    project(folder, losses=SHELF)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a loss of its own, in which a person stands."""
-    monkeypatch.chdir(project(tmp_path, losses=SHELF).root)  # type: ignore[arg-type]  # it has a root
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project, in which a person stands."""
+    monkeypatch.chdir(home)
     monkeypatch.setenv("COLUMNS", "100")
-    return tmp_path
+    return home
 
 
 def test_a_component_is_described_in_full(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,7 +146,10 @@ def test_wrong_words_are_explained(words: list[str], message: str, capsys: pytes
     assert message in capsys.readouterr().err
 
 
-def test_what_cannot_be_imported_is_described_by_the_reason(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project(here, losses=f"    import nothing_of_this_name{SHELF}")
+def test_what_cannot_be_imported_is_described_by_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, losses=f"    import nothing_of_this_name{SHELF}")
+    monkeypatch.chdir(tmp_path)
     assert main(["describe", "loss", "focal"]) == 0
     assert "cannot be imported: the loss 'focal' of" in capsys.readouterr().out
