@@ -62,7 +62,7 @@ def _set_limits(page: Any, panel: Panel, drawn: Scene) -> None:
     page.set_x_limits(*_apart(min(xs), max(xs)))
     page.set_y_limits(*_apart(min(ys, default=0.0), max(ys, default=1.0)))
     page.y_ticks_fkt = lambda low, _: f"{_number(10**low if drawn.is_log else low):>{_LABELS}}"
-    page.x_ticks_fkt = lambda low, _: brief(low) if abs(low) < 1e4 else f"{low:.0f}"
+    page.x_ticks_fkt = lambda at, following: f"{at:.0f}" if following - at >= 2 or abs(at) >= 1e4 else brief(at)
 
 
 def _number(value: float) -> str:
