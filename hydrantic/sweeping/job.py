@@ -135,7 +135,7 @@ def _lead(order: _Order) -> None:
         plan = prepare_checked(order.directory.blueprint_file, order.project)
     from hydrantic.build import draft
 
-    with gathered(plan) as team:
+    with gathered(plan, threads=_recorded(order.directory.path).get("threads")) as team:
         with recording(log):
             drafted = draft(plan)
         try:
@@ -163,7 +163,7 @@ def _follow(order: _Order) -> None:
     from hydrantic.build import draft
     from hydrantic.training import Terms
 
-    with gathered(plan) as team:
+    with gathered(plan, threads=_recorded(order.directory.path).get("threads")) as team:
         follow(draft(plan), Terms(order.test, told=None), team)
 
 
@@ -192,11 +192,16 @@ def _sweep_of(job: Path) -> Path:
 # How it ended.
 
 
-def _status(path: Path) -> str | None:
+def _status(path: Path) -> str:
+    return str(_recorded(path).get("status"))
+
+
+def _recorded(path: Path) -> Mapping[str, Any]:
+    """What `run.json` says; nothing before the job has begun."""
     try:
-        return str(RunRecord.read(path / "run.json").fields.get("status"))
+        return RunRecord.read(path / "run.json").fields
     except UsageError:
-        return None
+        return {}
 
 
 def _note_end(path: Path, status: Status, error: BaseException) -> None:

@@ -229,11 +229,17 @@ def test_a_job_that_was_cut_short_goes_on(home: Path, step: int) -> None:
     fields = record(directory)
     assert (fields["status"], fields["attempt"], fields["resumed_from_step"]) == ("finished", 2, step)
     assert fields["started"] == started
-    rows = read_metrics(directory / "metrics.csv")
-    assert [(row["step"], row["epoch"]) for row in rows] == [(row["step"], row["epoch"]) for row in expected]
+    assert read_metrics(directory / "metrics.csv") == expected
     assert sorted(set((directory / "rates.txt").read_text().split("\n"))) == sorted(set(rates.split("\n")))
     assert f"going on from last.ckpt, after step {step}" in (directory / "log.txt").read_text("utf-8")
-    assert set(record(home / "undisturbed")["metrics"]) == set(fields["metrics"])
+    assert record(home / "undisturbed")["metrics"] == fields["metrics"]
+
+
+def test_a_job_goes_on_with_as_many_threads_as_it_began_with(home: Path) -> None:
+    assert run_job(job(home, at_step(30, "SIGTERM", once=home / "happened"), threads=1)) == 143
+    directory = job(home, at_step(30, "SIGTERM", once=home / "happened"), threads=2)
+    assert run_job(directory) == 0
+    assert (record(directory)["attempt"], record(directory)["threads"]) == (2, 1)
 
 
 def test_a_job_that_was_killed_goes_on_and_repeats_only_what_was_not_saved(home: Path) -> None:
