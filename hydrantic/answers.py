@@ -81,6 +81,7 @@ def _chosen(outputs: Any, key: str | None) -> Tensor:
 
 
 def _classes(outputs: Tensor, facts: Facts) -> Answers:
+    outputs = outputs if outputs.is_floating_point() else outputs.float()  # votes, say, or bits
     if facts.num_classes in {2, None} and (outputs.ndim == 1 or outputs.shape[1] == 1):  # one decides between two
         margin = _precise(outputs.reshape(-1))
         _warn_of_shares(margin)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from hydrantic.blueprint import WIRINGS
 from hydrantic.components import hparams_of, plain_value, resolve
-from hydrantic.document import from_plain
+from hydrantic.document import Whole, from_plain
 from hydrantic.manifest import current
 from hydrantic.phrases import words
 from hydrantic.problems import Problems
@@ -42,7 +42,7 @@ class Maker:
         Raises:
             BlueprintError: a field is unknown or has a wrong value; all problems are listed.
         """
-        block = {"name": self.name} | {field: plain_value(value) for field, value in fields.items()}
+        block = Whole({"name": self.name} | {field: plain_value(value) for field, value in fields.items()})
         project = Project.find().open()
         problems = Problems()
         with reading(current(project)):

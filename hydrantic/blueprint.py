@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, dataclass_transform
 
 from pydantic import BeforeValidator, JsonValue, StringConstraints, create_model
 
-from hydrantic.components import LauncherSlot, SweeperSlot, named
-from hydrantic.hparams import Hparam, Hparams
+from hydrantic.components import Fields, LauncherSlot, SweeperSlot, named, plain_value, validate
+from hydrantic.document import from_plain
+from hydrantic.hparams import Hparam, Hparams, ValidationError
 from hydrantic.model.hparams import CheckpointHparams, EarlyStoppingHparams, SchedulerWiring
+from hydrantic.problems import Problems
 from hydrantic.registries import listed
 from hydrantic.rules import DEVICES, DURATION, PART, SHARE
 from hydrantic.signature import derive_hparams
+from hydrantic.source import Source
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(Hparams)  # it has no public name
+
+IN_PYTHON: Final = "Blueprint(...)"
+"""The place of what stands in no file."""
 
 Block = JsonValue
 """A component block: a name, or a mapping with `name` and the component's hyperparameters."""
@@ -140,8 +151,25 @@ class Packed(Hparams):
     """Every component, such as `model/mlp`, nested ones too."""
 
 
-class Blueprint(Hparams):
-    """One run, described completely: what is trained, on what, and how."""
+@dataclass_transform(kw_only_default=True, field_specifiers=(Hparam,))
+class _Worded(ModelMetaclass):
+    """Tells what is wrong with a blueprint made in Python as it is told of a file."""
+
+    def __call__(cls, **sections: Any) -> Any:  # noqa: N805 -- of a metaclass
+        try:
+            return super().__call__(**sections)
+        except ValidationError as error:
+            invalid = error
+        _problems_of(sections).raise_any()
+        raise invalid
+
+
+class Blueprint(Hparams, metaclass=_Worded):
+    """One run, described completely: what is trained, on what, and how.
+
+    Raises:
+        BlueprintError: a section is unknown, missing or wrong; all problems are listed.
+    """
 
     name: str | None = Hparam(default=None, min_length=1)
     """Name of the run's folder and of the experiment; the file's name by default."""
@@ -192,6 +220,13 @@ def written(blueprint: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(blueprint, Hparams):
         return blueprint.model_dump(mode="json", exclude_unset=True)
     return {str(name): written(value) if isinstance(value, Hparams) else value for name, value in blueprint.items()}
+
+
+def _problems_of(sections: Mapping[str, Any]) -> Problems:
+    node, problems = from_plain(plain_value(written(sections)), Source(label=IN_PYTHON)), Problems()
+    fields: Fields = {str(name): (part, (name,)) for name, part in node.children()}
+    validate(Blueprint, fields, node, (), problems, owner="a blueprint")
+    return problems
 
 
 WIRINGS: Final[Mapping[str, type[Hparams]]] = {"loss": Wiring, "metrics": Wiring, "scheduler": SchedulerWiring}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from hydrantic.blueprint import written
-from hydrantic.components import plain_value
+from hydrantic.blueprint import IN_PYTHON, written
+from hydrantic.components import Component, plain_value
 from hydrantic.compose import Composer, override_text
-from hydrantic.document import Document, Node
+from hydrantic.document import Document, Node, Whole
 from hydrantic.errors import BlueprintError, HydranticError, UsageError
 from hydrantic.imports import import_lightning
 from hydrantic.manifest import Manifest, current, fresh
@@ -34,9 +34,6 @@ class _ConfigGroups:
 
 Blueprintlike: TypeAlias = str | Path | Mapping[str, Any]
 """A blueprint: its YAML file, or what was made in Python, a `Blueprint` or a mapping."""
-
-IN_PYTHON: Final = "Blueprint(...)"
-"""The place of what stands in no file."""
 
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 """`key=value` and the like, as on the command line; or values by key."""
@@ -104,9 +101,32 @@ def override_texts(overrides: Overrides) -> tuple[str, ...]:
     if not isinstance(overrides, Mapping):
         return tuple(overrides)
     try:
-        return tuple(f"{key}={override_text(plain_value(value))}" for key, value in overrides.items())
+        return tuple(text for key, value in overrides.items() for text in _texts_of(key, value))
     except ValueError as error:
         raise UsageError(f"overrides: {error}") from error
+
+
+def _texts_of(key: str, value: Any) -> Iterator[str]:
+    """A value as overrides: one, or one for each value of a mapping that holds components."""
+    if isinstance(value, Mapping) and not _is_component(value) and any(map(_is_component, value.values())):
+        for name, each in value.items():
+            yield from _texts_of(f"{key}.{name}", each)
+    else:
+        yield f"{key}={value_text(value)}"
+
+
+def value_text(value: Any) -> str:
+    """A value written in Python as it stands behind `key=`; a component replaces the one that stands there.
+
+    Raises:
+        ValueError: Hydra's grammar has no way to write it.
+    """
+    plain = plain_value(value)
+    return override_text(Whole(plain) if _is_component(value) else plain)
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, Component | Whole)
 
 
 def _composed_as_listed(

@@ -48,6 +48,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def __init__(self, *, stops: bool = True) -> None:
         self.failed: Path | None = None
         """The latest checkpoint, if it could not be written."""
+        self.has_failed = False
+        """Whether any could not be."""
         self._stops = stops
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -63,7 +65,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except CheckpointError as error:
             if self._stops:
                 raise
-            self.failed = target
+            self.failed, self.has_failed = target, True
             print(f"note: {error}; going on without it", file=sys.stderr)
 
     def load_checkpoint(
@@ -105,6 +107,14 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     if not isinstance(loaded, dict) or "state_dict" not in loaded:
         raise CheckpointError(f"{source} is not a checkpoint of a run: it has no 'state_dict'")
     return loaded
+
+
+def step_of(path: Path) -> int | None:
+    """The optimizer step of a checkpoint, told without reading its tensors; None where it is no sound one."""
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError):
+        return None
 
 
 def _local(path: str | Path) -> Path:
@@ -395,6 +405,16 @@ class RunCheckpoint(ModelCheckpoint):
             setattr(self, name, str(folder / state_dict[name]) if state_dict[name] else "")
         self.best_k_models = {str(folder / name): score for name, score in state_dict["best_k_models"].items()}
         self._superseded = [str(folder / name) for name in state_dict["superseded"]]
+        if 0 < self.save_top_k < len(self.best_k_models):  # fewer are asked for now; Lightning would drop none any more
+            self._drop_worst()
+
+    def _drop_worst(self) -> None:
+        scores = self.best_k_models
+        best_first = sorted(scores, key=lambda path: float(scores[path]), reverse=self.mode == "max")
+        kept, dropped = best_first[: self.save_top_k], best_first[self.save_top_k :]
+        self._superseded += dropped
+        self.best_k_models = {path: scores[path] for path in kept}
+        self.kth_best_model_path, self.kth_value = kept[-1], scores[kept[-1]]
 
 
 def _exact(trainer: pl.Trainer) -> Exact | None:

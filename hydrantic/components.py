@@ -460,7 +460,8 @@ def validate(
     for name, (part, at) in fields.items():
         if name not in hparams.model_fields:
             names = (*hparams.model_fields, *(known.model_fields if known else ()))
-            problems.add("unknown-field", key_place(part), at, owner=owner, field=name, known=names)
+            facts = {"owner": owner, "field": name, "known": names, "choice": _choice(node, part, path)}
+            problems.add("unknown-field", key_place(part), at, **facts)
             continue
         before = len(problems)
         annotation = _annotation(hparams, name)
@@ -469,6 +470,15 @@ def validate(
         if len(problems) > before:
             unsound.add(name)
     return _validated(hparams, values, unsound, _Block("", (node, path), fields), problems, owner)
+
+
+def _choice(block: Node, field: Node, path: KeyPath) -> str:
+    """The override that drops a field which was written for a component that merely had its name changed, if it was."""
+    name = block.child("name")
+    if name is None or name.was is None or name.was.value == name.value:
+        return ""
+    is_older = (field.source.file, field.source.label) != (name.source.file, name.source.label)
+    return f"{dotted(path)}={name.value}" if is_older else ""
 
 
 def _like_default(annotation: Any, default: Any, node: Node) -> Node:

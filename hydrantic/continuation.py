@@ -78,8 +78,8 @@ class Continuation:
         before = earlier.get("blueprint") if contents is None else contents.blueprint
         changes = changed_values(before, plan.resolved()) if isinstance(before, Mapping) else ()
         again = cls(directory, earlier, folder, found, changes, notes)
-        again._refuse_finished(plan)
         again._refuse_changes()
+        again._refuse_finished(plan)
         again._refuse_shorter(plan)
         if contents is not None:
             again._refuse_other_components(contents, plan)

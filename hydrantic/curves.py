@@ -45,6 +45,8 @@ _STRETCHES: Final = 150
 _NOISE: Final = 0.04
 """A curve is noisy if the values of a stretch lie this part of the whole range apart."""
 _LONGEST_LABEL: Final = 60
+_LARGEST: Final = 1e200
+"""Values beyond it cannot be drawn: the ends of an axis that holds them overflow, most of all of a logarithmic one."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Line:
     ys: tuple[float, ...]
     """NaN where nothing can be drawn."""
     lost: tuple[float, ...] = ()
-    """Where the value is NaN or infinite, or not positive on a logarithmic axis."""
+    """Where the value is NaN, infinite or too large to draw, or not positive on a logarithmic axis."""
     means: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     """Of many noisy values: where the means of stretches are, and the means."""
 
@@ -117,9 +119,11 @@ def traced(runs: Sequence[Path]) -> tuple[Traced, ...]:
     """The curves of runs, each run called by what tells it from the others.
 
     Raises:
-        UsageError: a directory is no run's, or none has logged anything yet.
+        UsageError: a directory is no run's, the record of the only one is broken, or none has logged anything yet.
     """
     records = [record_of(run) for run in runs]
+    if len(records) == 1 and records[0].state == "broken":
+        raise UsageError(f"{display(runs[0])} is broken: {records[0].error}")
     names = labels(records)
     found = [Traced(run, name, read_curves(run)) for run, name in zip(runs, names, strict=True)]
     with_curves = tuple(each for each in found if each.curves)
@@ -202,7 +206,7 @@ def _panel(metric: str, runs: Sequence[Traced], names: Sequence[str], x: Axis, i
 
 def _line(run: int, curve: Curve, x: Axis, is_log: bool) -> Line:
     places = curve.steps if x == "step" else curve.epochs
-    can_be_drawn = [math.isfinite(value) and (value > 0 or not is_log) for value in curve.values]
+    can_be_drawn = [abs(value) <= _LARGEST and (value > 0 or not is_log) for value in curve.values]
     values = [value if can else math.nan for value, can in zip(curve.values, can_be_drawn, strict=True)]
     lost = tuple(float(place) for place, can in zip(places, can_be_drawn, strict=True) if not can)
     xs, ys = thinned(places, values)

@@ -75,6 +75,10 @@ class Node:
         return self.value
 
 
+class Whole(dict[str, Any]):
+    """A mapping that takes the place of what stands where it is put, and is not merged into it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A composed blueprint: the tree, the text of every file that it came from, and the blueprint's own file.

@@ -31,7 +31,7 @@ from hydrantic.process import (
 from hydrantic.processes import Order, Team, gather, launched, parted_afterwards
 from hydrantic.rundir import RunDirectory, versions
 from hydrantic.source import display
-from hydrantic.suiting import input_paths, is_other, refuse_gone, refuse_unlike
+from hydrantic.suiting import input_paths, is_other, note_on_parts, refuse_gone, refuse_unlike
 from hydrantic.training import numbers, without_chatter
 
 Stage = Literal["validation", "test"]
@@ -91,7 +91,7 @@ def evaluate(opened: Opened, stage: Stage) -> Evaluation:
             _refuse_empty(opened, found, stage)
             done = _led(opened, plan, stage, team)
     recorded = _recorded(opened, found, stage)
-    notes = (*opened.notes, *notes)
+    notes = (*opened.notes, *notes, *(() if is_other(opened, found) else note_on_parts(opened)))
     others = tuple(_circumstances(opened, done.device, team.place.world))
     return Evaluation(stage, opened.checkpoint, done.metrics, _size(plan, found, stage), recorded, notes, others)
 

@@ -126,7 +126,7 @@ class Exact(pl.Callback):
     def _own_state(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
         connector = trainer._logger_connector
         state = {
-            "random_states": _random_state(trainer.strategy.root_device, _generators(trainer.fit_loop)),
+            "random_states": _random_state(trainer.strategy.root_device, _all_generators(trainer.fit_loop)),
             "callback_metrics": _detached(trainer.callback_metrics),
             "logged_metrics": _detached(connector._logged_metrics),
         }
@@ -171,7 +171,7 @@ class Exact(pl.Callback):
     def put_back_random(self, trainer: pl.Trainer) -> None:
         """Put back the random states."""
         state = self.own_pending(trainer)["random_states"]
-        _put_back_random(state, trainer.strategy.root_device, _generators(trainer.fit_loop))
+        _put_back_random(state, trainer.strategy.root_device, _all_generators(trainer.fit_loop))
 
     def put_back_epoch(self, trainer: pl.Trainer) -> None:
         """Put back what had been summed up in the epoch."""
@@ -210,10 +210,18 @@ class _ExactFitLoop(_FitLoop):
 
     def on_run_start(self) -> None:
         super().on_run_start()
+        self._set_up_validation()
         self.exact.put_back_metrics(self.trainer)
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # as above
         if self.exact.pending is not None and any(isinstance(c, StochasticWeightAveraging) for c in callbacks):
             _say("StochasticWeightAveraging keeps too little of its state: the numbers may differ from here on")
+
+    def _set_up_validation(self) -> None:
+        """Have the loaders of validation at once, whose generators go on too; Lightning has them where it is due."""
+        if self.exact.pending is not None and self.trainer.val_dataloaders is None:
+            self.trainer.validating = True
+            self.epoch_loop.val_loop.setup_data()
+            self.trainer.training = True
 
     def on_run_end(self) -> None:
         if self.exact.pending is not None:  # training had been told to stop: what is saved now is that same moment
@@ -292,9 +300,23 @@ def _all_stateful(loop: _FitLoop) -> bool:
 def _generators(loop: _FitLoop) -> list[torch.Generator]:
     """The generators that the loaders of training have of their own."""
     loaders = [] if loop._combined_loader is None else loop._combined_loader.flattened
-    owners = [each for loader in loaders for each in (loader, getattr(loader, "sampler", None))]
-    found = [getattr(each, "generator", None) for each in owners]
-    return list({id(each): each for each in found if isinstance(each, torch.Generator)}.values())
+    return list({id(each): each for loader in loaders for each in _generators_of(loader)}.values())
+
+
+def _all_generators(loop: _FitLoop) -> list[torch.Generator]:
+    """Those of training, and then those that only the loaders of validation have."""
+    validation = loop.epoch_loop.val_loop._combined_loader
+    loaders = [] if validation is None else validation.flattened
+    found = [*_generators(loop), *(each for loader in loaders for each in _generators_of(loader))]
+    return list({id(each): each for each in found}.values())
+
+
+def _generators_of(loader: Any) -> Iterator[torch.Generator]:
+    batches = getattr(loader, "batch_sampler", None)
+    owners = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+    for each in (*owners, getattr(loader, "dataset", None)):
+        if isinstance(generator := getattr(each, "generator", None), torch.Generator):
+            yield generator
 
 
 def _say_what_loaders_change(data_fetcher: _DataFetcher) -> None:

@@ -85,7 +85,7 @@ class Found:
         Raises:
             UsageError: the run kept none.
         """
-        return self._kept(f"{_FOLDER}/last.ckpt") if self.named is None else self.named
+        return self._kept(f"{checkpoint_folder(self.recorded)}/last.ckpt") if self.named is None else self.named
 
     def _kept(self, name: str) -> Path:
         assert self.directory is not None  # else a checkpoint was named
@@ -99,7 +99,7 @@ class Found:
 
     def _hint(self) -> str:
         assert self.directory is not None  # else a checkpoint was named
-        there = checkpoints_in(self.directory)
+        there = checkpoints_in(self.directory / checkpoint_folder(self.recorded))
         return f"; name a checkpoint instead: {display(there[-1])}" if there else ""
 
 
@@ -157,11 +157,17 @@ def runs_below(folder: Path) -> list[Path]:
     return [record.parent for record in records if not (record.parent.parent / _LEDGER).is_file()]
 
 
-def checkpoints_in(directory: Path) -> list[Path]:
-    """The checkpoints in the directory of a run, the latest one last."""
-    return sorted(
-        directory.glob(f"{_FOLDER}/*.ckpt"), key=lambda file: (file.stat().st_mtime_ns, file.name == "last.ckpt")
-    )
+def checkpoint_folder(record: Mapping[str, Any]) -> str:
+    """Where in its directory a run keeps its checkpoints, as far as its record tells."""
+    blueprint = record.get("blueprint")
+    said = blueprint.get("checkpoint") if isinstance(blueprint, Mapping) else None
+    folder = said.get("dirpath") if isinstance(said, Mapping) else None
+    return folder if isinstance(folder, str) and folder.isprintable() and folder else _FOLDER
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the latest one last."""
+    return sorted(folder.glob("*.ckpt"), key=lambda file: (file.stat().st_mtime_ns, file.name == "last.ckpt"))
 
 
 def _began(run: Path) -> tuple[str, str, Path]:
@@ -183,7 +189,7 @@ def _why_none(folder: Path) -> str:
     why = f"{display(folder)} is not the directory of a run: it has no {RECORD}"
     if (folder.parent / RECORD).is_file():
         return f"{why}; the run is {display(folder.parent)}"
-    if there := checkpoints_in(folder):
+    if there := checkpoints_in(folder / _FOLDER):
         return f"{why}; name a checkpoint instead: {display(there[-1])}"
     ledgers = sorted(ledger.parent for depth in ("*", "*/*") for ledger in folder.glob(f"{depth}/{_LEDGER}"))
     if ledgers:

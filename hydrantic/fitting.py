@@ -8,11 +8,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.checking import Blueprintlike, Overrides, prepare
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, Pruned, RunFailed, UsageError
@@ -36,6 +36,7 @@ from hydrantic.rundir import (
 )
 from hydrantic.secrets import hide
 from hydrantic.source import display
+from hydrantic.texts import on_one_line, visible
 from hydrantic.yaml_text import to_yaml
 
 if TYPE_CHECKING:
@@ -146,12 +147,20 @@ def _resumed(path: Path, overrides: Overrides, home: Project) -> Run:
         if not team.place.leads:
             return follow(drafted, terms, team)
         with directory.held():
+            _refuse_moved_on(directory, earlier)
             attempt = attempt_after(directory, earlier, again.folder, again.found, again.notes)
             attempt = replace(attempt, forgets_stop=forgets_stop(again.changes))
             try:
                 return execute(drafted, directory, home, replace(terms, attempt=attempt), team)
             except NotBegun as error:
                 raise error.reason from error.reason.__cause__
+
+
+def _refuse_moved_on(directory: RunDirectory, earlier: Mapping[str, Any]) -> None:
+    """Refuse to go on from what a record said, where another process has gone on with the run since."""
+    present = RunRecord.read(directory.record_file).fields
+    if any(present.get(name) != earlier.get(name) for name in ("attempt", "pid", "status")):
+        raise UsageError(f"{display(directory.path)} is a run that another process has just gone on with")
 
 
 def _own_folders(plan: Plan, root: Path, said: Path | None) -> list[Path]:
@@ -250,7 +259,7 @@ def follow(drafted: Draft, terms: Terms, team: Team) -> Run:
 
     began = time.monotonic()
     order = team.hear()
-    attempt = Attempt(checkpoint=order.checkpoint)
+    attempt = Attempt(checkpoint=order.checkpoint, forgets_stop=order.forgets_stop)
     directory = RunDirectory(order.directory)
     with without_chatter():
         training = Training.prepare(drafted, directory, replace(terms, attempt=attempt, told=None), team)
@@ -357,9 +366,10 @@ class _Execution:
     def _order(self) -> Order:
         from hydrantic.process import threads
         from hydrantic.processes import Order
+        from hydrantic.resuming import Attempt
 
-        checkpoint = None if self.terms.attempt is None else self.terms.attempt.checkpoint
-        return Order(self.directory.path, self.project.root, self.terms.test, checkpoint, threads())
+        path, root, attempt = self.directory.path, self.project.root, self.terms.attempt or Attempt()
+        return Order(path, root, self.terms.test, attempt.checkpoint, threads(), attempt.forgets_stop)
 
     def _run(self, record: RunRecord) -> Run:
         from hydrantic.interrupts import MACHINES
@@ -379,7 +389,7 @@ class _Execution:
         try:
             record.update(device=device, processes=self.team.place.world)
             for note in () if self.terms.attempt is None else self.terms.attempt.notes_on(device):
-                print(note, file=sys.stderr)
+                print(visible(on_one_line(note)), file=sys.stderr)
             with training.signals:
                 self.team.wait()
                 training.run()

@@ -30,7 +30,7 @@ _COLUMNS: Final[Mapping[str, Callable[[Record], Cell]]] = {
     "sweep": lambda record: record.sweep,
     ERROR: lambda record: record.error or None,
     DIRECTORY: lambda record: str(record.directory),
-    "commit": lambda record: (record.fields.get("git") or {}).get("commit"),
+    "commit": lambda record: at(record.fields, ("git", "commit")),
     **{
         name: lambda record, name=name: record.fields.get(name)  # type: ignore[misc]  # mypy sees no type of a default
         for name in ("host", "device", "processes", "attempt", "best_checkpoint", "rerun_of")

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hydrantic.errors import UsageError
+from hydrantic.source import display
+
 FIRST_COLUMNS: Final = ("step", "epoch")
 """The columns that say when; every other one is a logged name."""
 
@@ -20,6 +23,20 @@ def read_metrics(path: Path) -> list[Row]:
     """The rows of a `metrics.csv`; a value that was not logged in a step is missing from its row."""
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: _parsed(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+
+
+def rows_in(file: Path) -> list[list[str]]:
+    """The cells of a `metrics.csv`, its columns first; a line that a kill tore is left out.
+
+    Raises:
+        OSError: it cannot be read.
+        UsageError: it is no table.
+    """
+    text = file.read_text("utf-8", errors="replace")
+    try:
+        return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    except csv.Error as error:
+        raise UsageError(f"{display(file)} cannot be read: {error}") from error
 
 
 def _parsed(text: str) -> int | float:
@@ -59,16 +76,17 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
     Arguments:
         run: the run's directory.
+
+    Raises:
+        UsageError: the file is no table.
     """
     file = run / "metrics.csv"
     if not file.is_file():
         return {}
-    text = file.read_text("utf-8", errors="replace")
-    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    columns = next(reader, [])
-    rows = [row for row in reader if len(row) == len(columns)]
+    columns, *every = rows_in(file) or [[]]
     if columns[:1] != ["step"]:
         return {}
+    rows = [row for row in every if len(row) == len(columns)]
     points = {name: _points(rows, at) for at, name in enumerate(columns) if name not in FIRST_COLUMNS}
     epoch_of = _epochs(rows, columns.index("epoch")) if "epoch" in columns else {}
     return {name: _curve(name, found, epoch_of) for name, found in points.items() if found}
@@ -78,16 +96,25 @@ def _points(rows: list[list[str]], at: int) -> dict[int, float]:
     """The values of a column by their step."""
     found: dict[int, float] = {}
     for row in rows:
-        if row[at]:
+        if row[at] and (step := counted_in(row[0])) is not None:
             try:
-                found[int(row[0])] = float(row[at])
+                found[step] = float(row[at])
             except ValueError:  # torn
                 continue
     return found
 
 
 def _epochs(rows: list[list[str]], at: int) -> dict[int, int]:
-    return {int(row[0]): int(row[at]) for row in rows if row[0].isdecimal() and row[at].isdecimal()}
+    pairs = ((counted_in(row[0]), counted_in(row[at])) for row in rows)
+    return {step: epoch for step, epoch in pairs if step is not None and epoch is not None}
+
+
+def counted_in(text: str) -> int | None:
+    """The number of a step or an epoch; None where a text is none, or one of more digits than any can have."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+_MOST_DIGITS: Final = 18
 
 
 def _curve(name: str, points: Mapping[int, float], epoch_of: Mapping[int, int]) -> Curve:

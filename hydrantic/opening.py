@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -15,15 +15,20 @@ from hydrantic.build import build_data, build_model
 from hydrantic.checking import Overrides, override_texts, prepare
 from hydrantic.checkpoints import CheckpointError
 from hydrantic.contents import KEY, Contents, read
+from hydrantic.continuity import changed_values
 from hydrantic.data import InMemoryData
 from hydrantic.errors import BlueprintError
 from hydrantic.facts import Facts
 from hydrantic.finding import Found, find_run
 from hydrantic.identity import changes, identities
 from hydrantic.plan import Plan
+from hydrantic.problems import Problem
 from hydrantic.process import Restore, random_states, random_states_as_they_were, settings_as_they_were
 from hydrantic.project import Project, shelf_beside
+from hydrantic.rundir import plain_json
 from hydrantic.source import IN_CHECKPOINT, display
+from hydrantic.texts import cut
+from hydrantic.yaml_text import to_inline_yaml
 
 Which = Literal["best", "last"]
 """Which of a run's checkpoints is meant where none is named."""
@@ -81,9 +86,11 @@ def open_run(
     found = find_run(named)
     file = found.best if weights == "best" else found.last
     state, contents = read(file)
+    if found.named is None:
+        _refuse_foreign(found, contents, file)
     home = Project.find(explicit=None if project is None else Path(project))
     texts = override_texts(overrides)
-    plan = _plan(contents, texts, home, file)
+    plan = _plan(contents, texts, home, _Origin(file, found.recorded))
     with settings_as_they_were(), random_states_as_they_were():
         data = build_data(plan)
         model = build_model(plan)
@@ -94,19 +101,67 @@ def open_run(
     return Opened(found, file, plan, model.eval(), data, contents.facts, state, notes, texts, home.root, drawn)
 
 
-def _plan(contents: Contents, overrides: Overrides, home: Project, file: Path) -> Plan:
-    """The plan of a checkpoint's blueprint; where a component is missing, the error points to a shelf beside the file.
+def _refuse_foreign(found: Found, contents: Contents, file: Path) -> None:
+    """Refuse a checkpoint that came into a run's directory from another run.
+
+    Raises:
+        CheckpointError: it is such a one.
+    """
+    recorded = found.recorded.get("blueprint")
+    if not isinstance(recorded, Mapping):
+        return
+    own, present = ({key: each.get(key) for key in _TELLING} for each in (recorded, contents.blueprint))
+    if differing := changed_values(plain_json(own), plain_json(present)):
+        before, after = (cut(to_inline_yaml(each), 40) for each in (differing[0].before, differing[0].after))
+        raise CheckpointError(
+            f"{display(file)} is of another run: it was trained with {differing[0].key} {after}, and run.json tells of "
+            f"{before}; copied elsewhere it can be used as a checkpoint alone"
+        )
+
+
+_TELLING: Final = ("name", "model", "data")
+"""Sections that stay what they are as long as a run goes on."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a blueprint comes from."""
+
+    file: Path
+    """The checkpoint."""
+    record: Mapping[str, Any]
+    """That of its run; empty where it is not there."""
+
+    def told(self, error: BlueprintError, contents: Contents, home: Project) -> BlueprintError:
+        """The same problems; where a component is missing, with the shelf beside the file, or else what it was from."""
+        shelf = shelf_beside(self.file.absolute(), home)
+        if shelf is not None:
+            return error.pointing_to(shelf.parent)
+        return BlueprintError(tuple(self._told(each, contents) for each in error.problems))
+
+    def _told(self, problem: Problem, contents: Contents) -> Problem:
+        facts = problem.facts
+        identity = contents.components.get(f"{facts.get('kind')}/{facts.get('name')}")
+        if problem.code != "unknown-name" or not isinstance(identity, Mapping):
+            return problem
+        modules = self.record.get("modules")
+        hashes = modules.items() if isinstance(modules, Mapping) else ()
+        file = next((name for name, sha in hashes if sha == identity.get("source")), None)
+        return replace(problem, facts={**facts, "trained": {**identity, "file": file}})
+
+
+def _plan(contents: Contents, overrides: Overrides, home: Project, origin: _Origin) -> Plan:
+    """The plan of a checkpoint's blueprint.
 
     Raises:
         BlueprintError: it has problems here.
     """
-    label = f"{IN_CHECKPOINT}{display(file)}"
+    label = f"{IN_CHECKPOINT}{display(origin.file)}"
     try:
         plan = prepare(contents.blueprint, overrides, project=home, label=label)
     except BlueprintError as error:
         if any(each.path[:1] != ("loggers",) for each in error.problems):
-            shelf = shelf_beside(file.absolute(), home)
-            raise error if shelf is None else error.pointing_to(shelf.parent) from None
+            raise origin.told(error, contents, home) from None
         # Nothing is logged any more: a logger that is not installed here, or its password, is not missed.
         plan = prepare({**contents.blueprint, "loggers": {}}, overrides, project=home, label=label)
     facts = contents.facts

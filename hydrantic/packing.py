@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from hydrantic.blueprint import Packed, PackedComponent
+from hydrantic.blueprint import Packed, PackedComponent, PackedName, PackedVersion
 from hydrantic.checking import Blueprintlike, Overrides, check
 from hydrantic.components import Component
 from hydrantic.document import Document
@@ -138,8 +138,8 @@ class _Packing:
 
     def _versions(self) -> dict[str, str]:
         recorded = self.record.get("versions")
-        known = recorded if isinstance(recorded, Mapping) else versions()
-        return {name: said for name, said in known.items() if isinstance(said, str)}
+        known: Mapping[Any, Any] = recorded if isinstance(recorded, Mapping) else versions()
+        return {name: said for name, said in known.items() if _is_version_of(name, said)}
 
     def _requires(
         self, components: Iterable[Component[Any]], known: Mapping[str, Identity], plain: Mapping[str, Any]
@@ -163,7 +163,7 @@ class _Packing:
 
     def _packed(self, known: Mapping[str, Identity], own: Mapping[str, _OwnFiles]) -> dict[str, Any]:
         data = self.record.get("data")
-        return {
+        said = {
             "format": 1,
             "when": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "versions": self._versions(),
@@ -171,6 +171,19 @@ class _Packing:
             **({"run": dict(self.run)} if self.run else {}),
             "components": {name: _component(each, own.get(name, _OwnFiles())) for name, each in sorted(known.items())},
         }
+        return {name: _without_interpolations(each) for name, each in said.items()}
+
+
+def _is_version_of(name: Any, said: Any) -> bool:
+    """Whether a record tells the version of a distribution, as what was packed may hold it."""
+    try:
+        _VERSIONS.validate_python({name: said})
+    except ValidationError:
+        return False
+    return True
+
+
+_VERSIONS: Final = TypeAdapter(dict[PackedName, PackedVersion])
 
 
 @dataclass(frozen=True)
@@ -207,8 +220,21 @@ def _component(identity: Identity, own: _OwnFiles) -> dict[str, Any]:
         "imports": dict(own.imports) or None,
         "schema_hash": identity.get("schema"),
     }
-    fields = {name: text.replace("${", "$ {") for name, text in in_words(identity.get("fields")).items()}
-    return {name: value for name, value in said.items() if value is not None} | {"fields": fields}
+    present = {name: value for name, value in said.items() if value is not None}
+    return present | {"fields": in_words(identity.get("fields"))}
+
+
+def _without_interpolations(value: Any) -> Any:
+    """The value, in whose texts nothing looks like an interpolation: what a record tells is no part of a blueprint."""
+    if isinstance(value, Mapping):
+        return {_without_interpolations(name): _without_interpolations(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_interpolations(part) for part in value]
+    return _uninterpolated(value) if isinstance(value, str) else value
+
+
+def _uninterpolated(text: str) -> str:
+    return text.replace("${", "$ {")
 
 
 def _components(plan: Plan) -> tuple[Component[Any], ...]:
@@ -434,7 +460,7 @@ class _Receiver:
 def _changed_fields(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     gone = [f"no field '{name}' here" for name in before if name not in after]
     new = [f"the field '{name}' is new ({after[name]})" for name in after if name not in before]
-    changed = [name for name in before if name in after and before[name] != after[name].replace("${", "$ {")]
+    changed = [name for name in before if name in after and before[name] != _uninterpolated(after[name])]
     return (*gone, *new, *(f"'{name}' was [{before[name]}], and is [{after[name]}] here" for name in changed))
 
 

@@ -65,7 +65,7 @@ def predict(opened: Opened, split: Split = "all") -> polars.DataFrame:
 
     Arguments:
         opened: the run, with the overrides that name other data.
-        split: which samples; other data than the model was trained on has no parts, and all of it is taken.
+        split: which samples; other data than the model was trained on has no parts.
 
     Raises:
         UsageError: the data is not there any more, has no such part, or is not of the model's kind.
@@ -77,6 +77,8 @@ def predict(opened: Opened, split: Split = "all") -> polars.DataFrame:
         refuse_gone(opened)
         found = facts_of(opened.plan, opened.data)
         refuse_unlike(opened, found)
+        if split != "all" and is_other(opened, found):
+            raise UsageError(f"it is other data than the run was trained on, which has no {split} part; take all of it")
         samples = _samples(opened, split, is_other=is_other(opened, found))
         return _table(opened, samples, _collected(opened, samples))
 

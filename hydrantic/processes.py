@@ -72,6 +72,8 @@ class Order:
     test: bool
     checkpoint: Path | None = None
     threads: int | None = None
+    forgets_stop: bool = False
+    """Whether training goes on though it had been told to stop."""
     evaluation: Mapping[str, Any] | None = None
     """What is to be evaluated, where nothing is to be trained; see `hydrantic.evaluating`."""
 

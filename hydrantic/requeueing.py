@@ -50,11 +50,22 @@ def requeue() -> None:
     job, program = slurm_job(), shutil.which("scontrol")
     if job is None or program is None or not job.replace("_", "").isdecimal():
         return
-    done = subprocess.run(  # noqa: S603 -- an absolute path and a number
-        [program, "requeue", job], capture_output=True, text=True, timeout=_PATIENCE, check=False
-    )
-    words = "is queued again" if done.returncode == 0 else f"cannot be queued again: {done.stderr.strip()}"
+    problem = _refused(program, job)
+    words = "is queued again" if problem is None else f"cannot be queued again: {problem}"
     print(f"the job {job} of Slurm {words}", file=sys.stderr)
+
+
+def _refused(scontrol: str, job: str) -> str | None:
+    """Ask for a job to be queued again; why it is not, or None where it is."""
+    try:
+        done = subprocess.run(  # noqa: S603 -- an absolute path and a number
+            [scontrol, "requeue", job], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"scontrol did not answer within {_PATIENCE:g} seconds"
+    except OSError as error:
+        return f"scontrol cannot be started: {error.strerror or error}"
+    return None if done.returncode == 0 else done.stderr.strip()
 
 
 def _is_of_this_job(run: Path, blueprint: Mapping[str, Any]) -> bool:

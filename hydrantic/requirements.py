@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -31,8 +32,11 @@ def _reason(text: str) -> str:
         return f"it is no requirement: {str(error).partition(chr(10))[0]}"
     if requirement.url:
         return "a requirement names a version, not an address"
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return ""
+    try:
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            return ""
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return f"its marker cannot be evaluated: {requirement.marker}"
     installed = installed_version(requirement.name)
     if installed is None:
         return f"it is not installed; pip install {shlex.quote(text)}"
@@ -58,9 +62,10 @@ def extras_of(name: str) -> dict[str, tuple[str, ...]]:
     for extra, text in _declared(own):
         try:
             asked = Requirement(text)
-        except InvalidRequirement:  # metadata of somebody's own making
+            is_meant = asked.marker is None or asked.marker.evaluate({"extra": extra})
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):  # metadata of somebody's own making
             continue
-        if canonicalize_name(asked.name) != own and (asked.marker is None or asked.marker.evaluate({"extra": extra})):
+        if is_meant and canonicalize_name(asked.name) != own:
             found.setdefault(extra, []).append(f"{asked.name}{asked.specifier}")
     return {extra: tuple(each) for extra, each in found.items()}
 

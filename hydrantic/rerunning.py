@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hydrantic.checking import prepare
 from hydrantic.errors import HydranticError, RunFailed, UsageError
-from hydrantic.finding import Found, file_below, find_run
+from hydrantic.finding import Found, checkpoint_folder, file_below, find_run
 from hydrantic.fitting import NotBegun, execute, follow, gathered, silent_if_following
 from hydrantic.identity import changes, components_of, files_of, identities, own_modules
 from hydrantic.plan import Plan
@@ -187,6 +187,7 @@ class _Original:
             raise UsageError(f"{display(directory / 'run.json')} is not the record of a run: it has no status")
         if not (directory / "blueprint.yaml").is_file():
             raise UsageError(f"the run in {display(directory)} has no blueprint.yaml, so it cannot be repeated")
+        read_trace(directory)  # what cannot be compared is told before anything is trained
         return cls(directory, record, {})
 
     @property
@@ -222,9 +223,8 @@ def _error(record: Mapping[str, Any]) -> str | None:
     return on_one_line(f"{said.get('type')}: {said.get('message')}") if said else None
 
 
-def _last(directory: Path) -> Path | None:
-    file = directory / "checkpoints" / "last.ckpt"
-    return file if file.is_file() else None
+def _last(original: _Original) -> Path | None:
+    return file_below(original.directory, f"{checkpoint_folder(original.record)}/last.ckpt")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -256,7 +256,7 @@ class _Repetition:
         from hydrantic.checkpoints import CheckpointError
         from hydrantic.contents import read
 
-        kept = self.original.best or _last(self.original.directory)
+        kept = self.original.best or _last(self.original)
         if kept is None:
             return
         try:
@@ -305,7 +305,7 @@ class _Repetition:
         print(f"repeating {display(self.original.directory)}", file=sys.stderr)
         same = "everything is as it was recorded: versions, commit, sources, data, machine"
         for line in [str(each) for each in self.differences] or [same]:
-            print(f"  {line}", file=sys.stderr)
+            print(f"  {visible(on_one_line(line))}", file=sys.stderr)
 
     def _compared(self, run: Run) -> Rerun:
         record = RunRecord.read(run.path / "run.json").fields
@@ -347,8 +347,23 @@ class _Repetition:
 def _changed_weights(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     if recorded.keys() != present.keys():
         return f"other tensors: {', '.join(sorted(recorded.keys() ^ present.keys())[:3])}"
-    parted = [name for name, tensor in recorded.items() if not _same_bits(tensor, present[name])]
+    parted = [name for name, value in recorded.items() if not _same(value, present[name])]
     return f"{len(parted)} of {counted(len(recorded), 'tensor')} differ, the first {parted[0]}" if parted else ""
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether two parts of a state are equal; a module may keep more than tensors, as its extra state."""
+    from torch import Tensor
+
+    if type(before) is not type(after):
+        return False
+    if isinstance(before, Tensor):
+        return _same_bits(before, after)
+    if isinstance(before, Mapping):
+        return before.keys() == after.keys() and all(_same(part, after[name]) for name, part in before.items())
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(_same, before, after))
+    return bool(before == after)
 
 
 def _same_bits(before: Tensor, after: Tensor) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from hydrantic.checkpoints import CheckpointError, read_checkpoint
+from hydrantic.checkpoints import CheckpointError, read_checkpoint, step_of
 from hydrantic.errors import UsageError
 from hydrantic.exact import KEY as EXACT
 from hydrantic.metrics_csv import cut_back
@@ -108,21 +109,23 @@ def latest_checkpoint(folder: Path, notes: list[str]) -> Resumable | None:
 
 
 def _latest_first(folder: Path) -> Iterator[Path]:
-    last = folder / "last.ckpt"
-    if last.is_file():
-        yield last
-    others = [file for file in folder.glob("*.ckpt") if file != last]
-    yield from sorted(others, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    """The checkpoints, the one of the latest step first; those that cannot be read come before, to be told of."""
+    steps = {file: step_of(file) for file in folder.glob("*.ckpt")}
+    of_last = [(file.name == "last.ckpt", file.name) for file in steps]
+    ranks = {
+        file: (math.inf if step is None else step, *names)
+        for (file, step), names in zip(steps.items(), of_last, strict=True)
+    }
+    yield from sorted(steps, key=ranks.__getitem__, reverse=True)
 
 
 def _forget_later(directory: RunDirectory, folder: Path, found: Resumable | None) -> None:
     """Remove the rows and checkpoints of steps that come after a checkpoint; all of them where there is none."""
     for torn in (*folder.glob(".*.ckpt.*"), *directory.path.glob(".*.tmp")):  # of what was being written
         torn.unlink(missing_ok=True)
-    written = 0 if found is None else found[0].stat().st_mtime_ns
     kept = set() if found is None else _known(found[1])
     for file in folder.glob("*.ckpt"):
-        if file.stat().st_mtime_ns > written and file.name not in kept:
+        if file.name not in kept and _is_later(file, None if found is None else int(found[1]["global_step"])):
             file.unlink()
     rows = None if found is None else found[1][EXACT]["metrics_file"]
     if rows is None:
@@ -132,6 +135,14 @@ def _forget_later(directory: RunDirectory, folder: Path, found: Resumable | None
 
 
 def _known(state: Mapping[str, Any]) -> set[str]:
-    """The names of the best checkpoints that a state knows: copying a folder may have given them a later time."""
+    """The names of the best checkpoints that a state knows."""
     rankings = [each for each in state["callbacks"].values() if isinstance(each, Mapping)]
-    return {name for each in rankings for name in each.get("best_k_models", ())}
+    return {name for each in rankings for name in (*each.get("best_k_models", ()), each.get("best_model_path"))}
+
+
+def _is_later(file: Path, step: int | None) -> bool:
+    """Whether a checkpoint comes after a step, or after the beginning; of one that cannot be read nobody knows."""
+    own = step_of(file)
+    if own is None:
+        return step is None or file.name == "last.ckpt"
+    return step is None or own > step

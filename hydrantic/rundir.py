@@ -176,7 +176,8 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"{display(self.path)} cannot be written: {error.strerror or error}") from error
         with file:
-            if not _locked(file):
+            # Who held it before may have removed it meanwhile, and another have made it anew.
+            if not _locked(file) or not _is_still(lock, file):
                 raise UsageError(f"{display(self.path)} is a run that another process is carrying out just now")
             try:
                 yield
@@ -238,6 +239,14 @@ def _locked(file: IO[str]) -> bool:
     except OSError:
         return True
     return True
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    """Whether an open file is the one that lies there."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError:
+        return False
 
 
 def refuse_taken(path: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The way from the root of a blueprint to a value, such as `("model", "hidden_dims", 0)`."""
+
+
+_PASSWORD: Final = re.compile(r"(://[^/@\s:]*:)(?!\$\{)[^@\s]*@")
+"""A password in an address, which is never shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Source:
     @classmethod
     def override(cls, text: str) -> Source:
         """The place of a value given on the command line as `text`."""
-        return cls(label=f"command line: {text}")
+        hidden = _PASSWORD.sub(r"\1***@", text)
+        return cls(label=f"command line: {hidden}")
 
     @property
     def on_command_line(self) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from hydrantic.compose.sweeps import override_text
 from hydrantic.errors import UsageError
 from hydrantic.facts import Facts
 from hydrantic.hparams import Hparams
@@ -38,7 +42,7 @@ def input_paths(hparams: type[Hparams]) -> list[str]:
 
 
 def refuse_unlike(opened: Opened, found: Facts) -> None:
-    """Refuse data that the model was not made for: other inputs, other classes, other targets.
+    """Refuse data that the model was not made for: other inputs, other classes, other targets; or that has changed.
 
     Raises:
         UsageError: it is such data; the message says each difference.
@@ -47,6 +51,40 @@ def refuse_unlike(opened: Opened, found: Facts) -> None:
         raise UsageError(
             f"the data does not suit the model of {opened.found.label}:" + "".join(f"\n  {each}" for each in unlike)
         )
+    if is_other(opened, found) and not any(map(_OF_DATA.match, opened.overrides)):
+        raise UsageError(
+            f"the data is not what {opened.found.label} was trained on any more: its fingerprint was "
+            f"{opened.facts.fingerprint}, and is {found.fingerprint} now, so that nobody can tell which samples it was "
+            f"trained on; to take all of it, those among them, name it: {_naming(opened)}"
+        )
+
+
+_OF_DATA: Final = re.compile(r"[+~]*data[.=@]")
+
+
+def _naming(opened: Opened) -> str:
+    """The override that names the data as it is."""
+    component = opened.plan.data
+    for name in input_paths(type(component.hparams)):
+        file = display(Path(os.path.normpath(component.hparams[name])))
+        override = f"data.{name}={override_text(file)}"
+        return f'"{override}"' if "'" in override and not _IN_DOUBLE_QUOTES & {*override} else shlex.quote(override)
+    return f"data={component.name}"
+
+
+_IN_DOUBLE_QUOTES: Final = frozenset('"$`\\!')
+"""What a shell changes between double quotes."""
+
+
+def note_on_parts(opened: Opened) -> tuple[str, ...]:
+    """A note where overrides divide the data in another way than in training, whose samples may be anywhere then."""
+    before, after = opened.blueprint["data"], opened.plan.resolved()["data"]
+    if all(before.get(name) == after.get(name) for name in _DIVIDING):
+        return ()
+    return ("the data is divided in another way than in training: samples that it was trained on may be among these",)
+
+
+_DIVIDING: Final = ("split", "split_seed", "stratify")
 
 
 def _differences(trained: Facts, found: Facts) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+from hydrantic.metrics_table import counted_in, rows_in
 
 Row: TypeAlias = Mapping[str, str]
 """What was logged at a step, by column, as it is written: a number's shortest text that reads back as that number."""
@@ -91,12 +91,14 @@ def read_trace(run: Path, *, without: tuple[str, ...] = ()) -> list[Row]:
     Arguments:
         run: the run's directory.
         without: beginnings of logged names that are left out.
+
+    Raises:
+        UsageError: the file is no table.
     """
     try:
-        text = (run / "metrics.csv").read_text("utf-8", errors="replace")
+        columns, *rows = rows_in(run / "metrics.csv") or [[]]
     except OSError:
         return []
-    columns, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))) or [[]]
     kept = [name for name in columns if not name.startswith(without)] if without else columns
     whole = (dict(zip(columns, row, strict=True)) for row in rows if len(row) == len(columns))
     cells = ({name: row[name] for name in kept if row[name]} for row in whole)
@@ -133,12 +135,8 @@ def _in_order(columns: Mapping[str, str]) -> Iterator[str]:
 
 def _departure(number: int, column: str, before: Row, after: Row) -> Departure:
     where = before or after
-    step, epoch = (_whole(where.get(name)) for name in _WHEN)
+    step, epoch = (counted_in(where.get(name, "")) for name in _WHEN)
     return Departure(number, step, epoch, column, before.get(column), after.get(column))
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
 
 
 def _number(text: str) -> float | None:

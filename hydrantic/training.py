@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from lightning.pytorch import seed_everything
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from hydrantic.build import Assembly, BestMetrics, Draft, assemble
-from hydrantic.checkpoints import RunCheckpoint, read_checkpoint
+from hydrantic.checkpoints import AtomicCheckpointIO, RunCheckpoint, read_checkpoint, step_of
 from hydrantic.exact import Exact
 from hydrantic.interrupts import StopSignals
 
@@ -72,15 +73,25 @@ class Training:
 
     @property
     def best(self) -> Path | None:
-        """The best checkpoint of `checkpoint:`, else of another callback, or the last one where none is ranked."""
+        """The best checkpoint of `checkpoint:`, else of another callback, or the last one where none is ranked.
+
+        Where some could not be written, the last one counts only if it is of the latest state.
+        """
         trainer = self.assembly.trainer
         own = [each for each in trainer.checkpoint_callbacks if isinstance(each, RunCheckpoint)]
         callback = own[0] if own else trainer.checkpoint_callback
-        for name in ("best_model_path", "last_model_path"):
-            path = getattr(callback, name, "")
-            if path and Path(path).is_file():
-                return Path(path)
-        return None
+        best, last = (getattr(callback, name, "") for name in ("best_model_path", "last_model_path"))
+        if best and Path(best).is_file():
+            return Path(best)
+        if not last or not Path(last).is_file():
+            return None
+        return Path(last) if not self._has_lost or step_of(Path(last)) == trainer.global_step else None
+
+    @property
+    def _has_lost(self) -> bool:
+        """Whether a checkpoint could not be written."""
+        io = self.assembly.trainer.strategy.checkpoint_io
+        return isinstance(io, AtomicCheckpointIO) and io.has_failed
 
     def run(self) -> None:
         """Fit, then test; inside `signals`.
@@ -133,6 +144,9 @@ class Training:
         # What a test draws at random depends on the seed alone, however training came to its end.
         seed_everything(assembly.plan.blueprint.seed, workers=True, verbose=False)
         best = assembly.trainer.strategy.broadcast(self.best)  # a model may log another value in each process
+        if self._has_lost:
+            weights = "those at the end of training" if best is None else best.name
+            print(f"note: checkpoints could not be written: the weights that are tested are {weights}", file=sys.stderr)
         results = assembly.trainer.test(
             assembly.model, datamodule=assembly.data, verbose=False,
             ckpt_path=None if best is None else str(best), weights_only=True,

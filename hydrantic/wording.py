@@ -84,6 +84,7 @@ def paragraphs(problems: Sequence[Problem], texts: Mapping[Path, str] | None = N
 Invalid = tuple[int, tuple[str, ...], tuple[Problem, ...]]
 """The number, overrides and problems of a job."""
 _SHOWN_JOBS = 3
+_SKIPPING = " (--skip-invalid leaves them out, in Python skip_invalid=True)"
 
 
 def report_jobs(count: int, invalid: Sequence[Invalid]) -> str:
@@ -94,7 +95,7 @@ def report_jobs(count: int, invalid: Sequence[Invalid]) -> str:
         groups.setdefault(alike, []).append(each)
     told = [f"{_jobs(members)}\n{paragraphs(members[0][2])}" for members in groups.values()]
     cannot = f"{len(invalid)} of {counted(count, 'job')} cannot run, so none was started"
-    return "\n\n".join([f"{cannot} (--skip-invalid leaves them out)" if len(invalid) < count else cannot, *told])
+    return "\n\n".join([f"{cannot}{_SKIPPING if len(invalid) < count else ''}", *told])
 
 
 def _jobs(members: Sequence[Invalid]) -> str:
@@ -261,6 +262,8 @@ def _unknown_field(facts: Mapping[str, Any]) -> str:
     hint = did_you_mean(str(facts["field"]), facts["known"], "it has")
     if what == "section" and nearest(str(facts["field"]), facts["known"]) is None:
         hint += "; values of your own go into `vars:`"
+    if choice := facts.get("choice"):
+        hint = f", which is another component's; {choice} chooses anew and drops such fields"
     return f"{facts['owner']} has no {what} '{facts['field']}'{hint}"
 
 
@@ -271,7 +274,7 @@ def _unknown_name(facts: Mapping[str, Any]) -> str:
     if "." in name and not beside and nearest(_last(name), facts["known"]) is None:
         hint = "; a dotted name is looked up like any other and never imported"
     hint += "".join(f"; {each}" for each in facts.get("unread", ()))
-    origin = _from_where(facts.get("packed"))
+    origin = _from_training(facts.get("trained")) or _from_where(facts.get("packed"))
     near = "" if origin else did_you_mean(_last(name), facts["known"])
     return f"no {_NOUNS.get(kind, kind)} is called '{name}'{near}{hint}{origin}"
 
@@ -287,6 +290,16 @@ def _from_where(packed: Mapping[str, Any] | None) -> str:
     further = "".join(f" and {file}" for file in packed["imports"])
     files = on_one_line(f"{packed['file'] or 'their registry/'}{sha}{further}")
     return f"; it is the sender's own: ask for {files}, and put that into the registry/ of your project"
+
+
+def _from_training(trained: Mapping[str, Any] | None) -> str:
+    """Where a component is to be had that a model was trained with."""
+    if trained is None:
+        return ""
+    if name := trained.get("distribution"):
+        return on_one_line(f"; it came from {name} {trained.get('version') or ''}".rstrip())
+    file = on_one_line(str(trained["file"] or "the registry/"))
+    return f"; it came from {file} of the project that the model was trained in; --project DIR names that project"
 
 
 def _exactly(name: str, release: str | None) -> str:
@@ -514,7 +527,8 @@ _WORDS: Final[Mapping[str, Words]] = {
     "option-list": lambda f: f"'{f['section']}' holds one component, not {len(f['names'])}; choose one",
     "override-exists": lambda f: f"'{f['key']}' is set already; leave out the +",
     "group-twice": lambda f: f"'{f['group']}' is chosen more than once",
-    "override-unmatched": lambda f: f"no defaults list chooses '{f['key']}', so there is nothing to override",
+    "override-unmatched": lambda f: f"no defaults list chooses '{f['key']}', so there is nothing to override"
+    + (f"; +{f['text']} adds it" if "text" in f else ""),
     "override-nothing-to-delete": lambda f: f"there is no '{f['key']}' to remove",
     "override-delete-mismatch": lambda f: f"'{f['key']}' is {_shown(f['actual'])}, not {_shown(f['value'])}; "
     f"~{f['key']} removes it whatever it is",

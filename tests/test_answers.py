@@ -40,6 +40,20 @@ def test_the_outputs_of_a_softmax_are_probabilities_already(kind: torch.dtype) -
     torch.testing.assert_close(raw, (shares + 0.1).to(raw.dtype).softmax(1))
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool])
+def test_outputs_that_are_whole_numbers_have_probabilities_too(kind: torch.dtype) -> None:
+    votes = torch.tensor([[0, 1, 0], [1, 0, 0]])
+    found = answers(votes.to(kind), ANIMALS)
+    assert found.classes == ["dog", "cat"]
+    assert found.probabilities is not None
+    assert found.probabilities.tolist() == votes.tolist()
+    one = answers(votes[:, 1].to(kind), Facts(task="binary", num_classes=2)).probabilities
+    assert one is not None
+    torch.testing.assert_close(one[:, 1], votes[:, 1].float().sigmoid())
+    labels = answers(votes.to(kind), Facts(task="multilabel", num_labels=3))
+    assert labels.values.equal(votes)
+
+
 @pytest.mark.parametrize("outputs", [[[0.3], [-0.007]], [[0.3, 0.1], [0.007, 0.008]]])
 def test_probabilities_of_a_model_that_computes_in_16_bits_add_up_to_1(outputs: list[list[float]]) -> None:
     found = answers(torch.tensor(outputs, dtype=torch.bfloat16), Facts(task="binary", num_classes=2))

@@ -40,7 +40,7 @@ LAYERS = (
     # components and their hyperparameters
     "hparams", "paths", "rules", "signature", "registries", "project", "components", "spec",
     # training
-    "processes", "interrupts", "process", "rundir", "requeueing", "liveness", "finding", "traces", "metrics_table",
+    "processes", "interrupts", "process", "rundir", "requeueing", "liveness", "finding", "metrics_table", "traces",
     "metrics_csv", "exact", "progress", "model", "model.hparams", "checkpoints",
     "resuming", "model.tally", "answers", "model.model", "data", "portable",
     # what runs and sweeps have written, as tables and curves

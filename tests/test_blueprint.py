@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from pydantic import ValidationError
 
 from hydrantic.blueprint import ELSEWHERE, Blueprint, trainer_hparams
+from hydrantic.errors import BlueprintError
 from hydrantic.registries import KINDS
 from hydrantic.sections import COMPONENTS, LABELLED, WITHIN_HYDRA, groups, kind_of
 from tests.projects import DIGITS, planned, problems
@@ -111,3 +112,11 @@ def test_a_requirement_that_is_met_passes(tmp_path: Path) -> None:
 
 def test_a_requirement_that_is_not_met_is_refused_and_not_installed(tmp_path: Path) -> None:
     assert problems(tmp_path, DIGITS + "requires: [no-such-package]\n") == ["7:12: requirement"]
+
+
+def test_one_made_in_python_tells_what_is_wrong_with_it_as_a_file_does() -> None:
+    with pytest.raises(BlueprintError) as caught:
+        Blueprint(data="digits", modl="mlp", seed="a", hydra={"launcher": "locl"})
+    assert {each.path for each in caught.value.problems} == {("modl",), ("seed",), ("hydra", "launcher"), ("model",)}
+    assert "Blueprint(...): modl: a blueprint has no section 'modl'; did you mean 'model'?" in str(caught.value)
+    assert "pydantic" not in str(caught.value)

@@ -113,6 +113,18 @@ def test_choosing_a_component_replaces_the_whole_block(mlp: Path) -> None:
     assert composed(mlp, "model=cnn")["model"] == {"name": "cnn"}
 
 
+def test_a_mapping_merges_unless_it_replaces(mlp: Path) -> None:
+    assert composed(mlp, "model={name: cnn}")["model"] == {"name": "cnn", "hidden_dims": [128, 128]}
+    assert composed(mlp, "model=replace({name: cnn})")["model"] == {"name": "cnn"}
+    assert composed(mlp, "metrics.f1=replace({top_k: 1})")["metrics"]["f1"] == {"top_k": 1}
+    assert codes(mlp, "model=replace(3)") == ["override-syntax"]
+
+
+def test_a_package_that_no_defaults_list_has_must_be_added(mlp: Path) -> None:
+    assert codes(mlp, "model@backbone=big") == codes(mlp, "++model@backbone=big") == ["override-unmatched"]
+    assert composed(mlp, "+model@backbone=big")["backbone"] == {"name": "mlp", "hidden_dims": [512]}
+
+
 def test_a_choice_remembers_the_command_line_and_what_it_replaced(mlp: Path) -> None:
     document = compose(mlp, ["model=cnn"], SHELF)
     node = document.find(("model",))
@@ -336,7 +348,7 @@ def test_every_file_tells_where_it_was_asked_for(layered: Path) -> None:
         ("seed=1", ("seed",), 1), ("trainer.precision=16", ("trainer", "precision"), 16), ("++seed=1", ("seed",), 1),
         ("+seed=1", ("seed",), 1), ("++name=x", ("name",), "x"), ("name=~", ("name",), None),
         ("name=null", ("name",), None),
-        ("name=", ("name",), None), ("name='~'", ("name",), "~"), ("name=off", ("name",), "off"),
+        ("name=", ("name",), ""), ("name='~'", ("name",), "~"), ("name=off", ("name",), "off"),
         ("name=012", ("name",), "012"),
         ("name=str(1)", ("name",), "1"), ("name=.inf", ("name",), float("inf")), ("name='a,b'", ("name",), "a,b"),
         ("model.hidden_dims=[1,2e0,x]", ("model", "hidden_dims"), [1, 2.0, "x"]),
@@ -811,6 +823,29 @@ def test_plain_composition_equals_hydras(project: tuple[dict[str, str], list[str
             return
         ours: Document = compose(Path(folder, "main.yaml"), overrides)
         assert ours.plain() == theirs
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["k=", "+new=", "m=", "++m.k=", "k=null", "+l=[a,'']", "~k=", "m@z=x", "+m@z=x"]
+    + [f"+exp={name}" for name in ("beside", "n/above", "n/here", "n/other", "outside")],
+)
+def test_empty_texts_packages_and_relative_options_compose_as_in_hydra(tmp_path: Path, override: str) -> None:
+    header = "# @package _global_\n"
+    files = {
+        "conf/main.yaml": "k: 1\nm: {k: 2}\n",
+        "conf/m/x.yaml": "k: 3\n",
+        "conf/exp/beside.yaml": header + "defaults: [./n/../option]\n",
+        "conf/exp/option.yaml": header + "k: 4\n",
+        "conf/exp/n/above.yaml": header + "defaults: [../exp/option]\nnew: 1\n",
+        "conf/exp/n/here.yaml": header + "defaults: [n/../n/last]\n",
+        "conf/exp/n/last.yaml": header + "k: 5\n",
+        "conf/exp/n/other.yaml": header + "defaults: [{../m@z: x}]\n",
+        "conf/exp/outside.yaml": header + "defaults: [../../conf/exp/option]\n",
+    }
+    wanted = "only we refuse" if override == "+exp=outside" else {"the same", "both refuse"}
+    found = verdict(tmp_path, Case(files, (override,)))
+    assert found in wanted, found
 
 
 @pytest.fixture

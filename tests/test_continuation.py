@@ -267,6 +267,14 @@ def test_a_finished_run_is_not_repeated(here: Path) -> None:
     assert record(Path("cut")) == before
 
 
+@pytest.mark.parametrize("override", ["optimizer.lr=1", "seed=9", "name=x", "trainer.precision=bf16-mixed"])
+def test_a_finished_run_is_told_first_what_may_not_change(here: Path, override: str) -> None:
+    fit("net.yaml", ["callbacks.stops.at=-1"], directory=here / "cut")
+    key = override.partition("=")[0]
+    with pytest.raises(UsageError, match=rf"(?s)cut would become another run:\n  {key}: was .*begin a new one instead"):
+        resume("cut", [override])
+
+
 def test_a_run_whose_process_is_there_is_left_alone(cut: Path) -> None:
     edit(cut, status="running", pid=os.getppid(), host=socket.gethostname())
     with pytest.raises(UsageError, match=f"cut is still running, as process {os.getppid()}"):

@@ -12,6 +12,7 @@ import pytest
 from hydrantic.curves import averaged, draw, figure, labels, scene, thinned
 from hydrantic.errors import UsageError
 from hydrantic.records import record_of
+from hydrantic.sketches import sketched
 from tests.runs_on_disk import blueprint, curves, run, trained
 from tests.sweeping.sweeps import job, written
 
@@ -59,6 +60,16 @@ def test_values_that_are_no_numbers_leave_a_gap_and_are_told(tmp_path: Path) -> 
     assert [math.isnan(y) for y in line.ys] == [False, True, True, False, False]
     assert line.lost == (1.0, 2.0)
     assert scene([tmp_path / "a"], is_log=True).panels[0].lines[0].lost == (1.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_values_too_large_to_draw_are_told_like_those_that_are_no_numbers(tmp_path: Path, is_log: bool) -> None:
+    values = [0.5, 1e308, -1e308, 1e200, 0.1]
+    curves(run(tmp_path / "a"), [{"step": at, "epoch": at, "loss": value} for at, value in enumerate(values)])
+    assert scene([tmp_path / "a"], is_log=is_log).panels[0].lines[0].lost == (1.0, 2.0)
+    draw([tmp_path / "a"], tmp_path / "a.png", is_log=is_log)
+    assert "loss" in sketched(scene([tmp_path / "a"], is_log=is_log), 80)
+    assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_a_long_curve_keeps_its_least_and_greatest_values() -> None:

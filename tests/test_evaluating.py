@@ -194,6 +194,25 @@ def test_other_data_of_another_size_than_training_had_is_no_contradiction(table:
     assert evaluated(table.path, "test", "data.path=new.csv", "data.batch_size=100").samples == 3
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_data_that_has_changed_is_evaluated_only_where_a_person_names_it(table: Run, here: Path, stage: Stage) -> None:
+    file = Path(open_run(table.path).blueprint["data"]["path"])
+    before = file.read_text("utf-8")
+    try:
+        write(file, plants(50, first=10))
+        with pytest.raises(UsageError, match=r"any more: its fingerprint was \w+, and is \w+ now.*: .data\.path="):
+            evaluated(table.path, stage)
+        assert evaluated(table.path, stage, f"data.path='{file}'").samples == 50
+    finally:
+        write(file, before)
+
+
+def test_other_parts_are_told(table: Run, here: Path) -> None:
+    told = "the data is divided in another way than in training: samples that it was trained on may be among these"
+    assert told in evaluated(table.path, "test", "data.split_seed=7").notes
+    assert told not in evaluated(table.path, "test", "data.batch_size=7").notes
+
+
 def replaced(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new)

@@ -23,6 +23,7 @@ from tests.projects import project, write
 pytestmark = [
     pytest.mark.usefixtures("scratch"),
     pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Your `.*_dataloader`'s sampler has shuffling enabled:UserWarning"),
 ]
 
 CHECKOUT = Path(__file__).parent.parent
@@ -37,7 +38,7 @@ SHELF = """
     import torch
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from torch import nn
-    from torch.utils.data import DataLoader, Dataset
+    from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
     from torchmetrics import Accuracy
 
     from hydrantic import register_callback, register_data, register_model
@@ -88,15 +89,23 @@ SHELF = """
     class NoisyData(LightningDataModule):
         \"\"\"Plain loaders of torch, shuffled, of samples that are drawn at random each time.\"\"\"
 
-        def __init__(self, workers: int = 0, own_generator: bool = False, persistent: bool = False) -> None:
+        def __init__(
+            self, workers: int = 0, own_generator: bool = False, persistent: bool = False, own_batches: bool = False,
+        ) -> None:
             super().__init__()
+            self.own_batches = own_batches
             self.workers = {"num_workers": workers, "persistent_workers": persistent}
             self.generator = torch.Generator().manual_seed(5) if own_generator else None
 
         def train_dataloader(self):
+            if self.own_batches:
+                order = RandomSampler(range(48), generator=torch.Generator().manual_seed(6))
+                return DataLoader(Noisy(48), batch_sampler=BatchSampler(order, 8, drop_last=False))
             return DataLoader(Noisy(48), 8, shuffle=True, generator=self.generator, **self.workers)
 
         def val_dataloader(self):
+            if self.own_batches:
+                return DataLoader(Noisy(16), 4, shuffle=True, generator=torch.Generator().manual_seed(7))
             return DataLoader(Noisy(16), 8)
 
         test_dataloader = val_dataloader
@@ -267,6 +276,10 @@ PLAIN_CASES = {
     "in an epoch": ([], ["batch 4 SIGTERM", "batch 5 SIGTERM"]),
     "at an epoch's end": ([], ["epoch 1 SIGTERM", "epoch 1 SIGTERM"]),
     "a generator of its own": (["data.own_generator=true"], ["batch 4 SIGTERM", "epoch 2 SIGTERM"]),
+    "generators of a batch sampler, and of validation": (
+        ["data.own_batches=true", "trainer.limit_val_batches=2", "trainer.check_val_every_n_epoch=2"],
+        ["batch 4 SIGTERM", "epoch 1 SIGTERM", "batch 3 SIGTERM"],
+    ),
     "workers": (["data.workers=1"], ["batch 10 SIGTERM"]),
 }
 
@@ -498,3 +511,12 @@ def test_processes_that_train_together_go_on_to_the_last_bit(here: Path, orders:
     overrides = ["trainer.devices=2"]
     whole, cut = undisturbed(NETWORK, overrides), interrupted(NETWORK, overrides, orders, len(orders))
     assert_same(whole.path, cut.path)
+
+
+@pytest.mark.slow
+def test_processes_that_had_stopped_early_go_on_together(here: Path) -> None:
+    write(Path("b.yaml"), NETWORK)
+    never = ["trainer.devices=2", "early_stopping.min_delta=9.0", "early_stopping.patience=1", "trainer.max_epochs=6"]
+    shorter = fit("b.yaml", never, directory=Path("cut").absolute())
+    assert len(shorter.history) == 2 + 1
+    assert len(resume(shorter.path, ["early_stopping.patience=9"]).history) == 6 + 1

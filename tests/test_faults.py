@@ -127,6 +127,18 @@ def test_a_run_that_is_to_go_on_says_that_a_checkpoint_is_missing(
     assert names == {"last.ckpt", run.checkpoint.name}
 
 
+def test_a_stale_checkpoint_is_not_taken_for_the_best(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seldom = ["trainer.check_val_every_n_epoch=5", "callbacks.fills.at=1"]
+    whole = fit("net.yaml", ["checkpoint=null", "callbacks=null", *seldom[:1]], directory=Path("whole").absolute())
+    lost = ["checkpoint.on_error=warn", "checkpoint.every_n_steps=2", "callbacks.fills.leaves=20000"]
+    run = fit("net.yaml", [*lost, *seldom], directory=small / "run")
+    assert read_checkpoint(small / "run" / "checkpoints" / "last.ckpt")["global_step"] < 20
+    assert record(run.path)["best_checkpoint"] is None
+    assert run.metrics == whole.metrics
+    told = "note: checkpoints could not be written: the weights that are tested are those at the end of training"
+    assert told in capsys.readouterr().err
+
+
 def test_a_disk_without_any_room_fails_the_run_in_one_line(small: Path) -> None:
     with pytest.raises(RunFailed) as failed:
         fit("net.yaml", ["checkpoint=null"], directory=small / "run")

@@ -158,3 +158,12 @@ def test_a_record_of_too_many_layers_is_none() -> None:
     assert find_run("runs").directory == one
     with pytest.raises(UsageError, match="is not the record of a run"):
         _ = find_run("runs").best
+
+
+@pytest.mark.parametrize(
+    ("dirpath", "folder"), [("kept", "kept"), (None, "checkpoints"), (7, "checkpoints"), ("a\0", "checkpoints")]
+)
+def test_the_last_checkpoint_lies_where_the_blueprint_says(dirpath: object, folder: str) -> None:
+    one = run(Path("one"), blueprint={"checkpoint": {"dirpath": dirpath}})
+    write(one / "kept" / "last.ckpt", "last")
+    assert find_run("one").last == one / folder / "last.ckpt"

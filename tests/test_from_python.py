@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars
 import pytest
 import torch
@@ -21,6 +23,10 @@ from hydrantic import Blueprint, BlueprintError, Sweep, UsageError
 from hydrantic.blocks import data, losses, metrics, models, optimizers
 from hydrantic.model.hparams import CheckpointHparams
 from hydrantic.opening import open_run
+from hydrantic.project import Project
+from hydrantic.sweeping.drafts import Order, drafted
+from hydrantic.sweeping.sweep import swept_texts
+from hydrantic.sweeping.view import View
 from tests.projects import DIGITS, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -137,6 +143,59 @@ def test_the_results_are_a_table(study: Sweep) -> None:
 def test_a_single_value_to_be_swept_is_a_sweep_of_one_job() -> None:
     done = hydrantic.sweep(digits(), {"seed": [1], "optimizer.lr": 0.01, "model.hidden_dims": [[8]]})
     assert [job.overrides for job in done] == [("seed=1", "model.hidden_dims=[8]")]
+
+
+def test_a_block_replaces_the_component_that_a_blueprint_chooses(place: Path) -> None:
+    write(place / "digits.yaml", DIGITS)
+    assert (
+        hydrantic.check("digits.yaml", {"model.hidden_dims": [8], "model": models.linear()}).model.entry.name
+        == "linear"
+    )
+    with pytest.raises(BlueprintError, match="'hidden_dims', which is another component's; model=linear chooses"):
+        hydrantic.check("digits.yaml", {"model.hidden_dims": [8], "model": {"name": "linear"}})
+
+
+def test_a_block_of_a_label_leaves_the_other_labels(place: Path) -> None:
+    write(place / "digits.yaml", DIGITS)
+    before = hydrantic.check("digits.yaml")
+    plan = hydrantic.check("digits.yaml", {"metrics": {"another": metrics.accuracy()}})
+    assert set(plan.metrics) == {*before.metrics, "another"}
+
+
+def test_blocks_can_be_swept_beside_names(place: Path) -> None:
+    space = {"model": [models.mlp(hidden_dims=(4,)), models.linear(), "linear"]}
+    draft = drafted(Order(digits(), swept_texts(space), Project(None), place))
+    assert [job.params["model"] for job in draft.jobs(View())] == [
+        {"name": "mlp", "hidden_dims": [4]},
+        {"name": "linear"},
+        "linear",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "swept"),
+    [
+        (range(2), "seed=choice(0,1)"),
+        (iter([0, 1]), "seed=choice(0,1)"),
+        (np.arange(2), "seed=choice(0,1)"),
+        ([np.int64(0), 1], "seed=choice(0,1)"),
+        (np.array(3), "seed=3"),
+        ("range(1,4)", "seed=range(1,4)"),
+        ("1,2", "seed=1,2"),
+        (["1,2"], "seed=choice('1,2')"),
+        ("a b", "seed='a b'"),
+    ],
+)
+def test_what_gives_several_values_is_swept(given: Any, swept: str) -> None:
+    assert swept_texts({"seed": given}) == (swept,)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({1, 2}, "a set, which has no order"), ((), "over nothing"), (itertools.count(), "10,000")]
+)
+def test_what_cannot_be_swept_is_refused(given: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        hydrantic.sweep(digits(), {"seed": given})
 
 
 def test_nothing_global_is_left_behind() -> None:

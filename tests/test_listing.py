@@ -73,6 +73,14 @@ def test_names_and_loggers_are_no_hyperparameters(tmp_path: Path) -> None:
     assert changed(found) == []
 
 
+@pytest.mark.parametrize("git", ["x", ["x"], None, {}])
+def test_a_record_whose_commit_cannot_be_read_has_none(tmp_path: Path, git: Any) -> None:
+    run(tmp_path / "a")
+    run(tmp_path / "b", git=git)
+    table = listing(records_below(tmp_path), columns=["run", "commit"]).table
+    assert dict(table.rows) == {"a": "0123456789abcdef", "b": None}
+
+
 # -- which runs --------------------------------------------------------------------------------------------------------
 
 

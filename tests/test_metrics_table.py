@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
+from hydrantic.errors import UsageError
 from hydrantic.metrics_table import read_curves, read_metrics
 from tests.runs_on_disk import curves, trained
 
@@ -42,6 +45,18 @@ def test_a_line_that_a_kill_tore_is_left_out(tmp_path: Path) -> None:
     file = curves(tmp_path, [{"step": 0, "epoch": 0, "loss": 1.0}])
     file.write_text(file.read_text() + "1,1,0.2")
     assert read_curves(tmp_path)["loss"].values == (1.0,)
+
+
+def test_a_step_of_more_digits_than_any_has_is_left_out(tmp_path: Path) -> None:
+    curves(tmp_path, [{"step": "9" * 5000, "epoch": 0, "loss": 1.0}, {"step": 1, "epoch": "9" * 5000, "loss": 2.0}])
+    assert read_curves(tmp_path)["loss"].steps == (1,)
+    assert read_curves(tmp_path)["loss"].values == (2.0,)
+
+
+def test_a_file_with_a_cell_that_no_table_has_is_named(tmp_path: Path) -> None:
+    file = curves(tmp_path, [{"step": 0, "epoch": 0, "loss": "1" * 200_000}])
+    with pytest.raises(UsageError, match=rf"{file.name} cannot be read: field larger than field limit"):
+        read_curves(tmp_path)
 
 
 def test_a_run_that_has_logged_nothing_has_no_curves(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from hydrantic.checkpoints import CheckpointError
 from hydrantic.errors import BlueprintError, UsageError
 from hydrantic.evaluating import evaluate
 from hydrantic.fitting import fit
-from hydrantic.opening import open_run
+from hydrantic.opening import Which, open_run
 from hydrantic.run import Run
-from tests.projects import project, write
+from tests.projects import DIGITS, project, write
 from tests.trained import PAIRS, SHELF, fit_table
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -160,6 +160,35 @@ def test_a_component_of_a_project_elsewhere_is_not_imported_but_its_shelf_is_poi
     assert open_run(run.path, project=mine).plan.data.name == "pairs"
 
 
+def test_where_a_missing_component_came_from_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = here / "mine"
+    project(mine, parts=SHELF)
+    monkeypatch.chdir(mine)
+    run = fit(write(mine / "a.yaml", PAIRS))
+    assert run.checkpoint is not None
+    elsewhere = here / "elsewhere"
+    shutil.copytree(run.path, elsewhere / "moved")
+    shutil.copy(run.checkpoint, elsewhere / "alone.ckpt")
+    monkeypatch.chdir(elsewhere)
+    project_of = "of the project that the model was trained in; --project DIR names that project"
+    for named, came_from in (("moved", "registry/parts.py"), ("alone.ckpt", "the registry/")):
+        with pytest.raises(BlueprintError) as caught:
+            open_run(named)
+        assert f"no data module is called 'pairs'; it came from {came_from} {project_of}" in str(caught.value)
+    with pytest.raises(BlueprintError, match=r"no model is called 'two_heded'; did you mean 'two_headed'"):
+        open_run("alone.ckpt", ["model=two_heded"], project=mine)
+
+
+def test_the_distribution_of_a_missing_component_is_told(table: Run, here: Path) -> None:
+    state = torch.load(table.checkpoint or "", weights_only=True)
+    said = state["hydrantic"]
+    said["blueprint"]["model"]["name"] = "gone"
+    said["components"]["model/gone"] = said["components"]["model/mlp"] | {"distribution": "gone-nets", "version": "1.2"}
+    torch.save(state, here / "a.ckpt")
+    with pytest.raises(BlueprintError, match=r"no model is called 'gone'; it came from gone-nets 1\.2$"):
+        open_run("a.ckpt")
+
+
 def test_checkpoints_that_hold_no_more_than_weights_are_opened(here: Path) -> None:
     mine = "callbacks={mine: {name: model_checkpoint, filename: mine, save_weights_only: true}}"
     run = fit_table(here, "checkpoint.save_weights_only=true", mine)
@@ -256,3 +285,14 @@ def test_a_component_that_has_changed_since_is_noted(here: Path) -> None:
     write(parts, parts.read_text("utf-8").replace("width: int = 8", "width: int = 9"))
     [*notes] = open_run(run.path, project=here).notes
     assert any("two_headed" in note for note in notes)
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_checkpoint_that_another_run_has_left_there_is_refused(table: Run, here: Path, which: Which) -> None:
+    other = fit(write(here / "a.yaml", DIGITS), ["trainer.max_epochs=1"], directory=here / "other")
+    copy = Path(shutil.copytree(table.path, here / "copy"))
+    for file in (copy / "checkpoints").iterdir():
+        shutil.copy(other.path / "checkpoints" / "last.ckpt", file)
+    with pytest.raises(CheckpointError, match="is of another run: it was trained with name a"):
+        open_run(copy, weights=which)
+    assert open_run(copy / "checkpoints" / "last.ckpt").plan.name == "a"

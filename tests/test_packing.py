@@ -111,6 +111,19 @@ def test_it_is_checked_and_fitted_like_any_other_and_the_section_leaves_no_trace
     assert "packed" not in (run.path / "blueprint.yaml").read_text("utf-8")
 
 
+def test_nothing_of_a_record_is_taken_for_an_interpolation(here: Path) -> None:
+    run = fit("a.yaml")
+    file = run.path / "run.json"
+    record, text = json.loads(file.read_text("utf-8")), "${oc.env:NO_SUCH_VARIABLE}"
+    said = {"versions": record["versions"] | {"torch": text}, "data": text, "metrics": {text: text}}
+    file.write_text(json.dumps(record | said), "utf-8")
+    packed = pack(run.path, output="x.yaml").blueprint["packed"]
+    told = "$ {oc.env:NO_SUCH_VARIABLE}"
+    assert (packed["data"], packed["run"]["metrics"]) == (told, {told: told})
+    assert "torch" not in packed["versions"]
+    check("x.yaml")
+
+
 def test_packing_what_was_packed_says_how_it_is_now(here: Path) -> None:
     first = pack("a.yaml", output="x.yaml").blueprint
     second = pack("x.yaml").blueprint

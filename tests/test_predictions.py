@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from hydrantic.errors import RunFailed, UsageError
 from hydrantic.fitting import fit
 from hydrantic.opening import open_run
-from hydrantic.predictions import Split, ask, predict, refuse_unwritable
+from hydrantic.predictions import SPLITS, Split, ask, predict, refuse_unwritable
 from hydrantic.predictions import write as write_table
 from hydrantic.run import Run
 from tests.projects import project, write
@@ -91,13 +91,15 @@ def test_a_file_without_targets_is_predicted(table: Run, here: Path, empty: bool
     assert frame["prediction"].to_list() == predicted(table)["prediction"].to_list()[:10]
 
 
-@pytest.mark.parametrize("split", ["all", "test", "training"])
-def test_other_data_has_no_parts(table: Run, here: Path, split: Split) -> None:
+def test_other_data_has_no_parts(table: Run, here: Path) -> None:
     write(here / "new.csv", plants(7, first=90))
-    frame = predicted(table, "data.path=new.csv", split=split)
+    frame = predicted(table, "data.path=new.csv")
     assert frame.height == 7
     assert "part" not in frame.columns
     assert "target" in frame.columns
+    for split in SPLITS[1:]:
+        with pytest.raises(UsageError, match=f"other data than the run was trained on, which has no {split} part"):
+            predicted(table, "data.path=new.csv", split=split)
 
 
 @pytest.mark.parametrize("targets", [torch.arange(40) % 3, torch.rand(40, 2)], ids=["classes", "numbers"])

@@ -82,6 +82,26 @@ def test_a_job_that_cannot_be_queued_again_is_told_of(
     assert capsys.readouterr().err == "the job 17 of Slurm cannot be queued again: no such job\n"
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec sleep 60", "scontrol did not answer within 0.1 seconds"),
+        ("", "scontrol cannot be started: Exec format error"),
+    ],
+    ids=["that hangs", "that is no program"],
+)
+def test_a_scontrol_that_fails_does_not_hide_how_the_run_ended(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str, words: str
+) -> None:
+    pretended(here / "bin", monkeypatch, script)
+    if not script:
+        (here / "bin" / "scontrol").write_text("neither a script nor a program")
+    monkeypatch.setattr(requeueing, "_PATIENCE", 0.1)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    requeue()
+    assert capsys.readouterr().err == f"the job 17 of Slurm cannot be queued again: {words}\n"
+
+
 def test_another_signal_queues_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended(here / "bin", monkeypatch, f"touch {here}/asked")
     monkeypatch.setenv("SLURM_JOB_ID", "17")

@@ -42,6 +42,7 @@ def test_a_requirement_that_is_met_has_no_reason(requirement: str) -> None:
         ("", "it is no requirement"),
         ("os.system('x')", "it is no requirement"),
         ("-r requirements.txt", "it is no requirement"),
+        ("torch; os_name ~= 'abc'", 'its marker cannot be evaluated: os_name ~= "abc"'),
     ],
 )
 def test_a_requirement_that_is_not_met_says_why(requirement: str, words: str) -> None:

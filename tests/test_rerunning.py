@@ -71,6 +71,30 @@ BREAKS = """
     """
 
 
+REMEMBERS = """
+    import torch
+    from torch import nn
+    from hydrantic import register_model
+
+    @register_model("remembers")
+    class Remembers(nn.Module):
+        def __init__(self, in_features: int, out_features: int):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_features, out_features))
+            self.seen = {"batches": 0, "firsts": [torch.zeros(2)]}
+
+        def forward(self, x):
+            self.seen = {"batches": self.seen["batches"] + STEP, "firsts": [x.flatten()[:2]]}
+            return self.layers(x)
+
+        def get_extra_state(self):
+            return self.seen
+
+        def set_extra_state(self, state):
+            self.seen = state
+    """
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project in which a person stands."""
@@ -108,6 +132,25 @@ def test_a_run_with_dropout_is_matched_bit_for_bit_and_both_are_kept(here: Path)
     record = json.loads((found.run.path / "run.json").read_text("utf-8"))
     assert record["rerun_of"] == str(run.path)
     assert str(found).startswith("matched bit for bit: ")
+
+
+def test_what_a_model_keeps_besides_tensors_is_compared_too(here: Path) -> None:
+    write(here / "registry" / "remembers.py", REMEMBERS.replace("STEP", "1"))
+    run = fit(write(here / "b.yaml", BLUEPRINT.replace("mlp, hidden_dims: [8], dropout: 0.5", "remembers")))
+    assert rerun(run.path).matched
+    close_shelf()
+    write(here / "registry" / "remembers.py", REMEMBERS.replace("STEP", "2"))
+    found = rerun(run.path)
+    assert not found.matched
+    assert found.weights == "1 of 3 tensors differ, the first network._extra_state"
+
+
+def test_a_trace_that_cannot_be_read_is_told_before_anything_is_trained(here: Path) -> None:
+    run = fit("a.yaml")
+    (run.path / "metrics.csv").write_text(f"step,epoch,loss\n1,0,{'1' * 200_000}\n")
+    with pytest.raises(UsageError, match=r"metrics\.csv cannot be read: field larger than field limit"):
+        rerun(run.path)
+    assert len(list(run.path.parent.iterdir())) == 1
 
 
 def test_it_runs_on_as_many_threads_as_the_run_did(here: Path) -> None:

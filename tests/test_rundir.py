@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from hydrantic import rundir
 from hydrantic.errors import UsageError
 from hydrantic.rundir import RunDirectory, RunRecord, git_state, recording, runs_root, terminal, write_atomically
 from tests.tiny import names
@@ -236,3 +238,17 @@ def test_the_streams_are_restored_when_the_run_fails(tmp_path: Path) -> None:
 def test_a_run_directory_is_made_without_torch() -> None:
     code = "import sys, hydrantic.rundir; sys.exit(bool({'torch', 'lightning', 'wandb'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_lock_that_its_holder_has_removed_meanwhile_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(file: IO[str]) -> bool:
+        (tmp_path / ".lock").unlink()
+        (tmp_path / ".lock").touch()  # by a third one, who holds it now
+        return True
+
+    monkeypatch.setattr(rundir, "_locked", locked)
+    with pytest.raises(UsageError, match="another process is carrying out"), RunDirectory(tmp_path).held():
+        pass
+    assert (tmp_path / ".lock").exists()

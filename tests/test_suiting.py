@@ -42,7 +42,8 @@ def test_a_difference_that_matters_is_named(table: Run, changes: dict[str, Any],
     with pytest.raises(UsageError) as caught:
         refuse_unlike(replace(opened, facts=facts), replace(facts, **changes))
     assert message in str(caught.value)
-    refuse_unlike(replace(opened, facts=facts), replace(facts, train_size=0, class_counts=(0, 1), fingerprint="x"))
+    named = replace(opened, facts=facts, overrides=("data.path=other.csv",))
+    refuse_unlike(named, replace(facts, train_size=0, class_counts=(0, 1), fingerprint="x"))
 
 
 def test_only_data_that_states_another_fingerprint_is_known_to_be_other(table: Run) -> None:

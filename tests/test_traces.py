@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hydrantic.errors import UsageError
 from hydrantic.traces import Row, compared, read_trace
 from tests.projects import write
 
@@ -90,3 +91,15 @@ def test_a_file_that_tells_nothing_has_no_rows(tmp_path: Path, text: str | None)
     if text is not None:
         write(tmp_path / "metrics.csv", text)
     assert read_trace(tmp_path) == []
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "metrics.csv", f"step,epoch,loss\n1,0,{'1' * 200_000}\n")
+    with pytest.raises(UsageError, match=r"metrics\.csv cannot be read: field larger than field limit"):
+        read_trace(tmp_path)
+
+
+def test_a_step_of_more_digits_than_any_has_is_no_step() -> None:
+    departure = compared([{"step": "9" * 5000, "loss": "1"}], []).departure
+    assert departure is not None
+    assert departure.step is None

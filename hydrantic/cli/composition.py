@@ -41,7 +41,9 @@ def spelt_out(words: Sequence[str]) -> list[str]:
 
 
 def _tells_all(word: str, after: str) -> bool:
-    return word in {"-i", "--info"} and after not in INFO
+    """Whether `--info` stands alone; a bare word that names no file is meant to say what it tells."""
+    is_another = not after.replace("-", "").isalpha() or after[0] == "-"
+    return word in {"-i", "--info"} and after not in INFO and (is_another or Path(after).exists())
 
 
 def is_asked(options: Namespace) -> bool:
@@ -107,6 +109,8 @@ class _Asked:
         try:
             plan, wrong = check(self.blueprint, self.overrides, project=self.project), None
         except BlueprintError as error:
+            if not self.blueprint.is_file():
+                raise
             plan, wrong = None, error
         said = plan.blueprint.description if plan is not None else ""
         name = plan.name if plan is not None else self.blueprint.stem

@@ -69,9 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _format_by_ending(options: Namespace) -> str:
     if options.output is None:
         return "onnx"
-    if options.output.suffix not in ENDINGS:
+    ending = options.output.suffix.lower()
+    if ending not in ENDINGS:
         raise UsageError(f"which format is {options.output} to have? --format {'|'.join(ENDINGS.values())}")
-    return ENDINGS[options.output.suffix]
+    return ENDINGS[ending]
 
 
 def _record(done: Exported) -> str:

@@ -55,7 +55,22 @@ def _runs(options: Namespace) -> list[Path]:
     named = [*options.runs, *_taken_for_metrics(options)]
     if not named:
         raise UsageError("which run? hydrantic plot RUN [...] (hydrantic plot --help)")
-    return [run for each in named for run in _meant(each)]
+    runs = [run for each in named for run in _meant(each)]
+    if len(runs) > 1:
+        _tell_broken(runs)
+    return runs
+
+
+def _tell_broken(runs: Sequence[Path]) -> None:
+    """Say on stderr which of several runs have broken records."""
+    from hydrantic.records import record_of
+    from hydrantic.source import display
+    from hydrantic.texts import visible
+
+    for run in runs:
+        record = record_of(run)
+        if record.state == "broken":
+            print(visible(f"note: {display(run)} is broken: {record.error}"), file=sys.stderr)
 
 
 def _taken_for_metrics(options: Namespace) -> list[Path]:

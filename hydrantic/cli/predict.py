@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_, **__: tell_notes([str(message)])
         frame = predictions.predict(opened, options.split)
     if is_printed:
-        frame.write_csv(sys.stdout)
+        sys.stdout.buffer.write(frame.write_csv().encode())  # polars' own way ends with its own error at `| head`
         return 0
     predictions.write(frame, file)
     print(visible(f"{display(file)}: {counted(frame.height, 'row')} of {listed(frame.columns)}"))

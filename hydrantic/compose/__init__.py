@@ -18,7 +18,7 @@ from hydrantic.compose.options import HYDRA_KEYS, SEARCHPATH, Groups, Repository
 from hydrantic.compose.overrides import Request, override_value, read_override, sort_override
 from hydrantic.compose.plain import page_of
 from hydrantic.compose.search import Pages, SearchPath
-from hydrantic.compose.sweeps import dimension, override_text, split_sweep
+from hydrantic.compose.sweeps import MAX_VALUES, dimension, is_sweep, override_text, split_sweep
 from hydrantic.document import LIMITS, Document, Limits, Node, measure
 from hydrantic.problems import Problem, Problems
 from hydrantic.reading import Page
@@ -26,11 +26,13 @@ from hydrantic.source import KeyPath, Source
 
 __all__ = [
     "HYDRA_KEYS",
+    "MAX_VALUES",
     "Chosen",
     "Composer",
     "Groups",
     "compose",
     "dimension",
+    "is_sweep",
     "override_text",
     "override_value",
     "read_override",

@@ -104,9 +104,16 @@ class DefaultsList:
         return False
 
     def _append(self, key: str) -> bool:
-        """Add an option of a group that no defaults list mentions: `experiment=x` means `+experiment=x`."""
+        """Add an option of a group that no defaults list mentions: `experiment=x` means `+experiment=x`.
+
+        With a package it does not, as in Hydra: one that is misspelt would be a section of its own.
+        """
         for index, choice in enumerate(self._choices):
-            if choice.get_key_element() == key:
+            if choice.get_key_element() == key and choice.package is not None:
+                text = str(choice.input_line).lstrip("+")
+                place = self._repository.place_of_group(key)
+                self._problems.add("override-unmatched", place, path_of(key), key=key, text=text)
+            elif choice.get_key_element() == key:
                 self._choices[index] = dataclasses.replace(choice, type=OverrideType.ADD)
                 return True
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -284,7 +285,7 @@ class Repository(IConfigRepository):
             return None
         for path in (path for group in groups for path in _requested_paths(item, group)):
             self.requested.setdefault(path, node.source)
-            if is_hydra_path(path):
+            if is_hydra_path(posixpath.normpath(path)):
                 self._problems.add("hydra-node", node.source, ("defaults", index), key=path, allowed=HYDRA_KEYS)
                 return None
             if isinstance(item, GroupDefault) and isinstance(item.value, str) and not item.override:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from hydrantic.compose.options import HYDRA_KEYS, OWN, SEARCHPATH, Repository, Sections, is_hydra_path, path_of
+from hydrantic.document import Whole
 from hydrantic.problems import Problems
 from hydrantic.scalars import parse_scalar, spelt
 from hydrantic.source import KeyPath, Source
@@ -36,6 +38,11 @@ def _quoted(value: Any) -> Any:
     return {key: _quoted(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def _replace(mapping: dict) -> Whole:  # type: ignore[type-arg]  # Hydra compares a value's type with what stands here
+    """The `replace({...})` of an override: the mapping takes the place of what stands there."""
+    return Whole(mapping)
+
+
 class QuotedText(str):
     """Text that a person quoted, on its way through one of Hydra's functions."""
 
@@ -54,7 +61,12 @@ class _Functions(Functions):
 _ARRANGING = frozenset({"choice", "sort", "shuffle"})
 _KNOWN = create_functions()
 _FUNCTIONS_STR = _KNOWN.functions["str"]
-_PARSER = OverridesParser(_Functions(_KNOWN.definitions, {**_KNOWN.functions, "str": _text_cast}))
+_PARSER = OverridesParser(
+    _Functions(
+        {**_KNOWN.definitions, "replace": inspect.signature(_replace, eval_str=True)},
+        {**_KNOWN.functions, "str": _text_cast, "replace": _replace},
+    )
+)
 
 
 def read_override(text: str) -> Override:
@@ -81,7 +93,7 @@ def override_value(value: Any) -> Any:
     if isinstance(value, QuotedText):
         return str(value)
     if isinstance(value, str):
-        return parse_scalar(value)
+        return parse_scalar(value) if value else value  # `key=` is an empty text, as in Hydra
     if isinstance(value, list):
         return [override_value(item) for item in value]
     if isinstance(value, dict):
@@ -171,8 +183,10 @@ class _Sorting:
 
     def _change(self, override: Override) -> None:
         bare = override.is_delete() and override.value_type is None
-        path, value = path_of(override.key_or_group), override_value(override._value)  # noqa: SLF001 -- `value()` has lost the quotes
-        self.request.changes.append(Edit(self.text, override.type, path, value, bare=bare))
+        path, given = path_of(override.key_or_group), override._value  # noqa: SLF001 -- `value()` has lost the quotes
+        replaces = isinstance(given, Whole)
+        change = Edit(self.text, override.type, path, override_value(given), replace=replaces, bare=bare)
+        self.request.changes.append(change)
 
     def _sort_group(self, override: Override) -> None:
         value = override.value()

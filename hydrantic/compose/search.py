@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -78,10 +79,12 @@ class Pages:
 
 def _inside(folder: Path, config_path: str) -> Path | None:
     """The path below a folder, or None where it would lead outside."""
-    parts = config_path.split("/")
-    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+    if "" in config_path.split("/") or "\\" in config_path or "\0" in config_path:
         return None
-    path = folder.joinpath(*parts)
+    normal = posixpath.normpath(config_path)
+    if normal.split("/")[0] in {".", ".."}:
+        return None
+    path = folder / normal
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 
 from hydrantic.compose.options import path_of
 from hydrantic.compose.overrides import QuotedText, override_value, read_override
+from hydrantic.document import Whole
 from hydrantic.problems import Problems
 from hydrantic.scalars import parse_scalar, spelt
 from hydrantic.sections import OF_SWEEPS
@@ -76,6 +77,12 @@ def split_sweep(
     if problems is None:
         noted.raise_any()
     return tuple(text for _, text in fixed), dimensions
+
+
+def is_sweep(text: str) -> bool:
+    """Whether an override gives several values."""
+    override = _read(text)
+    return override is not None and override.is_sweep_override()
 
 
 def dimension(
@@ -149,7 +156,8 @@ def override_text(value: Any) -> str:
 def _marked(value: Any) -> Any:
     """A plain value as Hydra's grammar reads it, with its texts quoted where they would mean something else."""
     if isinstance(value, Mapping):
-        return {spelt(key): _marked(each) for key, each in value.items()}
+        marked = {spelt(key): _marked(each) for key, each in value.items()}
+        return Whole(marked) if isinstance(value, Whole) else marked
     if isinstance(value, list | tuple):
         return [_marked(each) for each in value]
     if not isinstance(value, str):
@@ -174,7 +182,8 @@ def _element_text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_element_text, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_element_text(key)}:{_element_text(each)}" for key, each in value.items()) + "}"
+        text = "{" + ",".join(f"{_element_text(key)}:{_element_text(each)}" for key, each in value.items()) + "}"
+        return f"replace({text})" if isinstance(value, Whole) else text
     if isinstance(value, str):
         parts = _INTERPOLATION.split(value)
         return "".join(part if index % 2 else str(escape_special_characters(part)) for index, part in enumerate(parts))
@@ -274,7 +283,8 @@ class _Swept:
 
     def _matching(self, glob: Glob) -> Choice:
         include, exclude = ([_unquoted(each) for each in some] for some in (glob.include, glob.exclude))
-        names = Glob(include, exclude).filter(list(self.options(self.override.key_or_group)))
+        beside = [each for each in self.options(self.override.key_or_group) if "/" not in each]
+        names = Glob(include, exclude).filter(beside)
         if not names:
             self._refuse("sweep-nothing-matches", key=self.override.key_or_group, include=tuple(include))
         return Choice(tuple(override_text(name) for name in names))

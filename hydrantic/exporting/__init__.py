@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from hydrantic.errors import UsageError
-from hydrantic.exporting.formats import ExportFailed, Format, flat, format_of, read_weights, reason
+from hydrantic.exporting.formats import FORMATS, ExportFailed, Format, flat, format_of, read_weights, reason
 from hydrantic.exporting.metadata import Shapes, metadata_of, names_of, shape_of
 from hydrantic.exporting.parity import compare, compare_weights
 from hydrantic.opening import Opened, open_run
@@ -66,7 +66,7 @@ def export(
         The file.
 
     Raises:
-        UsageError: there is no such run or format, or the file is there already.
+        UsageError: there is no such run or format, the file ends as one of another format, or is there already.
         CheckpointError: the checkpoint is damaged or foreign.
         ExportFailed: the model cannot be exported in this format, gives other outputs then, or cannot be written.
     """
@@ -84,6 +84,7 @@ def export_described(
     """As `export`, and what there is to say about it."""
     chosen = format_of(format)
     if file is not None:
+        _refuse_other_ending(Path(file), format)
         _refuse_target(Path(file), force=force)
     opened = run.reopened() if isinstance(run, Run) else open_run(run, project=project)
     target = _beside(opened, chosen) if file is None else Path(file)
@@ -96,6 +97,17 @@ def _beside(opened: Opened, chosen: Format) -> Path:
     if opened.found.named is None and opened.found.directory is not None:
         return opened.found.directory / f"model{chosen.ending}"
     return opened.checkpoint.with_suffix(chosen.ending)
+
+
+def _refuse_other_ending(file: Path, name: str) -> None:
+    """Refuse a file whose ending says that it is of another format."""
+    meant = next((other for other, each in FORMATS.items() if each.ending == file.suffix.lower()), name)
+    if meant != name:
+        ending = FORMATS[name].ending
+        raise UsageError(
+            f"{display(file)} would be taken for {meant}, and the format is to be {name}: name a file that ends in "
+            f"{ending}, or choose the format {meant}"
+        )
 
 
 def _refuse_target(file: Path, *, force: bool) -> None:

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten  # the same order as torch's own ex
 
 from hydrantic.errors import RunFailed, UsageError
 from hydrantic.portable import Inputs, Portable
+from hydrantic.rundir import plain_json
 from hydrantic.suggestions import did_you_mean
 
 METADATA: Final = "hydrantic.json"
@@ -168,10 +169,14 @@ def _read_script(contents: bytes) -> Loaded:
 def _write_weights(model: Portable, inputs: Inputs, metadata: Metadata) -> bytes:  # noqa: ARG001 -- as the others
     from safetensors.torch import save
 
+    state = model.model.state_dict()
+    other = next((name for name, each in state.items() if not isinstance(each, Tensor)), None)
+    if other is not None:  # what a module's get_extra_state() returns
+        raise ExportFailed(f"the model keeps {other}, which is no tensor; safetensors cannot hold it")
     # Weights that several layers share are written for each: the format has no references.
-    weights = {name: each.detach().cpu().clone().contiguous() for name, each in model.model.state_dict().items()}
-    preprocessing = {name: each.tolist() for name, each in model.preprocessing.state_dict().items()}
-    return bytes(save(weights, {"format": "pt", KEY: _json({**metadata, "preprocessing": preprocessing})}))
+    weights = {name: each.detach().cpu().clone().contiguous() for name, each in state.items()}
+    said = {**metadata, "preprocessing": model.preprocessing.state_dict()}
+    return bytes(save(weights, {"format": "pt", KEY: _json(said)}))
 
 
 def read_weights(contents: bytes) -> dict[str, Tensor]:
@@ -182,7 +187,7 @@ def read_weights(contents: bytes) -> dict[str, Tensor]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json.dumps(plain_json(value), ensure_ascii=False, allow_nan=False)
 
 
 FORMATS: Final = {

@@ -235,12 +235,16 @@ class _Search:
         """How a size did, or why it does not fit."""
         from hydrantic.finders.memory import is_lack_of_memory, release
         from hydrantic.finders.pace import pace_of
-        from hydrantic.finders.rehearsal import bare
+        from hydrantic.finders.rehearsal import NoBatch, bare
 
         try:
             rehearsed = bare(self.plan_with(size))
             self.notes = rehearsed.notes
             return pace_of(rehearsed, self.before)
+        except NoBatch:
+            if not self.trials:
+                raise
+            return "the data has no batch of so many samples"
         except (RunFailed, BlueprintError, MemoryError) as error:
             if is_lack_of_memory(error):
                 return _first_line(error.__cause__ or error)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from hydrantic.build import Assembly, Draft, assemble, count_processes, draft
 from hydrantic.errors import BlueprintError, HydranticError, Interrupted, RunFailed, UsageError
@@ -25,6 +25,21 @@ from hydrantic.tracing.dryrun import process_as_it_was
 
 class Enough(Exception):
     """Raised by a callback that has seen what it was to see."""
+
+
+class NoBatch(RunFailed):
+    """The data has not one batch to train with."""
+
+    def __init__(self) -> None:
+        super().__init__("the data has not one batch to train with")
+
+
+class _Batches(Callback):
+    """Ends a training whose data gives no batches after all, such as a stream: it would go on for ever."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
+            raise NoBatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +119,7 @@ def rehearse(
 
     Raises:
         BlueprintError: it cannot be built, in the words of `fit`.
+        NoBatch: the data has none.
         RunFailed: training raised an error.
         Interrupted: SIGINT or SIGTERM arrived.
     """
@@ -111,7 +127,7 @@ def rehearse(
     try:
         with process_as_it_was(), signals, TemporaryDirectory(prefix="hydrantic-rehearsal-") as folder:
             drafted = draft(rehearsed.plan)
-            assembly = assemble(drafted, RunDirectory(Path(folder)), (signals, *callbacks))
+            assembly = assemble(drafted, RunDirectory(Path(folder)), (signals, _Batches(), *callbacks))
             if prepare is not None:
                 prepare(assembly)
             _fit(assembly)
@@ -130,6 +146,8 @@ def _fit(assembly: Assembly) -> None:
         raise
     except Exception as error:
         raise _failed(assembly.plan, error) from error
+    if assembly.trainer.num_training_batches == 0:
+        raise NoBatch
     raise RunFailed(f"training stopped by itself after {assembly.trainer.global_step} steps, before enough was seen")
 
 

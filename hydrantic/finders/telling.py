@@ -19,6 +19,8 @@ _WIDTH: Final = 40
 _MUCH: Final = 1.5
 _TIMES_BEGAN: Final = 1.5
 """Losses above so many times the first one are drawn at the margin."""
+_ROUNDED: Final = 1.06
+"""By this factor at most a rate differs from the one that it was before it was rounded to two digits."""
 
 
 def tell_rates(test: RateTest) -> str:
@@ -32,11 +34,12 @@ def _curve(test: RateTest) -> Iterator[str]:
     least = min(test.smoothed)
     most = max(min(max(test.smoothed), _far(test.smoothed)), least)
     yield f"  {'rate':>8}  {'loss':>9}"
-    for at, upto in zip(shown, [*shown[1:], len(test.smoothed)], strict=True):
+    marks = _marks(test, [test.rates[at] for at in shown])
+    for at in shown:
         rate, loss = test.rates[at], test.smoothed[at]
         column = 0 if most == least else round((min(loss, most) - least) / (most - least) * (_WIDTH - 1))
-        marks = _marks(test, test.rates[at], test.rates[upto] if upto < len(test.rates) else math.inf)
-        yield f"  {rate:8.1e}  {loss:9.4g}  |{' ' * column}{'>' if loss > most else '*'}{marks}"
+        said = f"  <- {', '.join(marks[rate])}" if rate in marks else ""
+        yield f"  {rate:8.1e}  {loss:9.4g}  |{' ' * column}{'>' if loss > most else '*'}{said}"
 
 
 def _far(losses: Sequence[float]) -> float:
@@ -48,10 +51,14 @@ def _evenly(count: int, most: int) -> list[int]:
     return sorted({round(at * (count - 1) / max(shown - 1, 1)) for at in range(shown)})
 
 
-def _marks(test: RateTest, low: float, high: float) -> str:
-    named = (("suggested", test.suggestion), ("lowest", test.lowest_at), ("blueprint", test.present))
-    found = [name for name, rate in named if rate is not None and low * 0.999 <= rate < high * 0.999]
-    return f"  <- {', '.join(found)}" if found else ""
+def _marks(test: RateTest, rows: Sequence[float]) -> dict[float, list[str]]:
+    """What stands beside the rows of some rates: each name beside the nearest; that of a rate out of range nowhere."""
+    named = {"suggested": test.suggestion, "lowest": test.lowest_at, "blueprint": test.present}
+    found: dict[float, list[str]] = {}
+    for name, rate in named.items():
+        if rate is not None and rows[0] / _ROUNDED < rate < rows[-1] * _ROUNDED:
+            found.setdefault(min(rows, key=lambda row: abs(math.log(row / rate))), []).append(name)
+    return found
 
 
 def _verdict(test: RateTest) -> Iterator[str]:

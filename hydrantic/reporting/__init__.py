@@ -53,7 +53,7 @@ def report(
         The file.
 
     Raises:
-        UsageError: there is no such run, or the file cannot be written.
+        UsageError: there is no such run, the record of the only one is broken, or the file cannot be written.
     """
     return write_report(runs, file, evaluation=evaluation, project=project).file
 
@@ -75,6 +75,8 @@ def write_report(
     if len(found) > 1:
         return Written(_write(page_of_runs(found), file, Path()))
     (run,) = found
+    if run.state == "broken":  # beside others it is told on the page
+        raise UsageError(f"{display(run.directory)} is broken: {run.run.error}")
     said = _evaluated(run, None if project is None else Path(project)) if evaluation else None
     return Written(_write(page_of_run(run, said), file, run.directory), said if isinstance(said, str) else "")
 

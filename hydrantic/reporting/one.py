@@ -13,7 +13,7 @@ from hydrantic.reporting.charts import Chart, Series, drawn
 from hydrantic.reporting.markup import Html, Part, joined, tag
 from hydrantic.reporting.material import Material, leaves
 from hydrantic.reporting.page import Section, page
-from hydrantic.reporting.scales import number
+from hydrantic.reporting.scales import is_drawable, number
 from hydrantic.reporting.tables import Cell, pairs, scrolled, table
 from hydrantic.source import KeyPath, dotted
 from hydrantic.sweeping.words import duration
@@ -117,11 +117,17 @@ def _explained(run: Material) -> Html | None:
     checkpoint = run.fields.get("best_checkpoint")
     if not checkpoint:
         return None
-    epoch = run.at_best.get("epoch")
+    epoch = _epoch_of_best(run)
     when = "" if epoch is None else f", kept after epoch {int(epoch) + 1}"
     has_test = any(name.startswith("test/") for name in run.metrics)
     words = "The test was made with the best checkpoint" if has_test else "The best checkpoint is"
     return tag("p", f"{words}, ", tag("code", str(checkpoint)), f"{when}.")
+
+
+def _epoch_of_best(run: Material) -> float | None:
+    """The epoch of the best checkpoint; None where the record tells none, or no number."""
+    epoch = run.at_best.get("epoch")
+    return epoch if epoch is not None and is_drawable(epoch) else None
 
 
 def _metrics(run: Material, metrics: Mapping[str, float]) -> Html:
@@ -150,7 +156,7 @@ def _curves(run: Material) -> Part:
     groups = grouped(run.curves)
     if not groups:
         return tag("p", "There are no curves: nothing was logged more than for the test.")
-    best = run.at_best.get("epoch") if run.fields.get("best_checkpoint") else None
+    best = _epoch_of_best(run) if run.fields.get("best_checkpoint") else None
     mark = None if best is None else best + 1
     shown = list(groups.items())[:_MOST_CHARTS]
     charts = [drawn(Chart(name, _series(curves), mark, _tested(run, name))) for name, curves in shown]
@@ -262,7 +268,7 @@ def _environment(run: Material) -> Part:
         ("device", _text(fields.get("device"))),
         ("processes", _text(fields.get("processes"))),
         ("threads", _text(fields.get("threads"))),
-        ("attempt", _text(fields.get("attempt")) if fields.get("attempt") not in {None, 1} else ""),
+        ("attempt", _text(fields.get("attempt")) if fields.get("attempt") not in (None, 1) else ""),
         ("began", _text(fields.get("started"))),
         ("ended", _text(fields.get("ended"))),
     ]

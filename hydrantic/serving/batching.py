@@ -17,6 +17,11 @@ class _Asked:
     inputs: Tensor
     replies: asyncio.Future[Sequence[Any]]
 
+    def is_like(self, other: _Asked) -> bool:
+        """Whether the rows of both can make up one batch."""
+        first, second = self.inputs, other.inputs
+        return first.shape[1:] == second.shape[1:] and first.dtype == second.dtype
+
 
 class Batcher:
     """Hands requests to a model one batch at a time: those that come while one is computed make up the next.
@@ -58,10 +63,10 @@ class Batcher:
                 _answer(together, replies)
 
     def _next(self) -> list[_Asked]:
-        """The requests that come first, as many as fit into a batch, and one at least."""
-        together, rows = [self._waiting.popleft()], 0
-        rows = len(together[0].inputs)
-        while self._waiting and rows + len(self._waiting[0].inputs) <= self._most:
+        """The requests that come first, as many as are alike and fit into a batch, and one at least."""
+        first = self._waiting.popleft()
+        together, rows = [first], len(first.inputs)
+        while self._waiting and first.is_like(self._waiting[0]) and rows + len(self._waiting[0].inputs) <= self._most:
             together.append(self._waiting.popleft())
             rows += len(together[-1].inputs)
         return together

@@ -209,7 +209,8 @@ def drafted(order: Order) -> Draft:
     if not written and not given:
         raise UsageError(
             "nothing is swept: give a key several values, as in `optimizer.lr=1e-3,1e-2 seed=1,2,3`, "
-            "or write a section `sweep:` into the blueprint; `seed=choice(1)` is a sweep of one job"
+            'in Python also {"seed": [1, 2, 3]}, or write a section `sweep:` into the blueprint; '
+            "`seed=choice(1)` is a sweep of one job"
         )
     planner = JobPlanner(composer, fixed, order.project)
     return Draft(order, settings, planner, sweeper, launcher, written, given)

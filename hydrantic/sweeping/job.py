@@ -79,7 +79,10 @@ def _outcome(path: Path) -> tuple[int, BaseException | None]:
         return FAILED, error
     except HydranticError as error:
         return WRONG, error
-    except BaseException as error:  # noqa: BLE001 -- whatever it is, such as a sys.exit(), the record has to say so
+    except SystemExit as stop:
+        reason = stop.__context__  # Lightning exits where a component raises KeyboardInterrupt
+        return FAILED, reason if isinstance(reason, KeyboardInterrupt) else stop
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, the record has to say so
         return FAILED, error
     return DONE, None
 
@@ -212,12 +215,18 @@ def _note_end(path: Path, status: Status, error: BaseException) -> None:
             record = RunRecord.read(file)
         except UsageError:
             record = RunRecord(file)
-        if record.fields.get("pid") == os.getpid() and record.fields.get("status") == status:
+        if _is_said(record.fields, status):
             return
         hiding = _hiding(path)
         _log(path, error, hiding)
         record.fields["pid"] = os.getpid()
         record.finish(status, error=None if status == "interrupted" else error, rewrite=hiding)
+
+
+def _is_said(fields: Mapping[str, Any], status: Status) -> bool:
+    """Whether the run itself has said how it ended; what is no error, such as an exit, it does not name."""
+    is_told = status == "interrupted" or fields.get("error") is not None
+    return is_told and fields.get("pid") == os.getpid() and fields.get("status") == status
 
 
 def _hiding(path: Path) -> Callable[[str], str]:

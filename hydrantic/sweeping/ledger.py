@@ -59,6 +59,11 @@ class JobRecord:
     since: str = ""
     """When it came into its state."""
 
+    @property
+    def is_invalid(self) -> bool:
+        """Whether a study proposed what cannot run, so that there never was a blueprint, nor a directory."""
+        return self.state == "failed" and not self.sha256
+
 
 @dataclass(frozen=True)
 class SweepRecord:
@@ -66,7 +71,8 @@ class SweepRecord:
 
     directory: Path
     about: Mapping[str, Any]
-    """What was noted when it began: `name`, `blueprint`, `overrides`, `sweeper`, `launcher`, `objective`, `jobs`."""
+    """What was noted when it began: `name`, `blueprint`, `overrides`, `sweeper`, `launcher`, `objective`, `jobs`, or of
+    a study `trials`."""
     jobs: tuple[JobRecord, ...]
     at: str = ""
     """When the last line was written."""
@@ -99,6 +105,12 @@ class SweepRecord:
         """The finished job with the best value."""
         first = next(iter(self.ranked()), None)
         return None if first is None or first.value != first.value else first
+
+    @property
+    def to_come(self) -> int:
+        """How many jobs are still to be made."""
+        total = self.about.get("jobs") or self.about.get("trials")
+        return max(total - len(self.jobs), 0) if isinstance(total, int) else 0
 
     @property
     def is_over(self) -> bool:

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hydrantic.compose import Composer, override_value, read_override
+from hydrantic.digests import digest
 from hydrantic.document import Document, Node
+from hydrantic.manifest import current
 from hydrantic.planning import make_plan
 from hydrantic.problems import Problems
 from hydrantic.project import Project
 from hydrantic.provenance import origins_in
+from hydrantic.registries import reading
 from hydrantic.sections import OF_SWEEPS
 from hydrantic.sweeping.sweeper import Combination
 from hydrantic.yaml_text import to_yaml
@@ -62,13 +65,26 @@ class JobPlanner:
             BlueprintError: with every problem of this combination.
         """
         problems = Problems()
-        document = _without_sweeps(self.composer.compose((*self.fixed, *overrides), problems))
+        document = self._composed(overrides, problems)
         plan = make_plan(document, self.project, problems)
         text = f"# Job {number} of a sweep: {' '.join(overrides)}\n{to_yaml(plan.resolved())}"
         sources = tuple(document.texts)
         return PlannedJob(
             number, overrides, params_of(overrides), plan.name, plan.objective, text, sources, origins_in(plan)
         )
+
+    def digest(self, combinations: Sequence[Combination]) -> str:
+        """A digest of what combinations are composed to, which comments and formatting do not change.
+
+        Raises:
+            BlueprintError: a file cannot be read.
+        """
+        with reading(current(self.project)):
+            composed = [self._composed(each, Problems()).plain() for each in combinations]
+        return digest(*(json.dumps(each).encode() for each in composed))
+
+    def _composed(self, overrides: Combination, problems: Problems) -> Document:
+        return _without_sweeps(self.composer.compose((*self.fixed, *overrides), problems))
 
 
 def _without_sweeps(document: Document) -> Document:

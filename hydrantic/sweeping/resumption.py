@@ -11,7 +11,7 @@ from typing import Any
 from hydrantic.checking import composer_of
 from hydrantic.components import choose
 from hydrantic.digests import digest_of
-from hydrantic.errors import HydranticError, UsageError
+from hydrantic.errors import BlueprintError, HydranticError, UsageError
 from hydrantic.planning import without_references
 from hydrantic.project import Project
 from hydrantic.rundir import write_atomically
@@ -21,9 +21,10 @@ from hydrantic.sweeping.ledger import ENDED, FILE, JobRecord, Ledger, SweepRecor
 from hydrantic.sweeping.plans import JobPlanner
 from hydrantic.sweeping.results import Sweep
 from hydrantic.sweeping.running import JobFolders, Learning, Running, interruptible
-from hydrantic.sweeping.space import Choice, Range, Space
+from hydrantic.sweeping.space import Choice, Range, Space, extremes
 from hydrantic.sweeping.sweeper import Sweeper
 from hydrantic.sweeping.view import View
+from hydrantic.sweeping.words import reason, told
 from hydrantic.texts import counted
 
 
@@ -36,8 +37,8 @@ def resume(directory: Path, *, project: str | Path | None = None, retry: bool = 
         retry: run failed jobs again, from their beginning.
 
     Raises:
-        UsageError: the directory is no sweep's, the sweep is still running, or a file that a study's further jobs are
-            composed of has changed.
+        UsageError: the directory is no sweep's, or the sweep is still running; or its jobs have run but a study cannot
+            propose further ones, because what they are composed of has changed.
         Interrupted: as for `sweep`.
     """
     record = read_ledger(directory)
@@ -58,7 +59,10 @@ def resume(directory: Path, *, project: str | Path | None = None, retry: bool = 
         view.begin(total, engine.capacity, objective=record.objective, ended=ended)
         _take_over(running, record, home, retry=retry)
         running.run()
-    return Sweep(directory, read_ledger(directory))
+    done = read_ledger(directory)
+    if running.learning is not None and _is_cut_short(running.learning, done):
+        raise UsageError(_changed(record))
+    return Sweep(directory, done)
 
 
 def _home(record: SweepRecord, project: str | Path | None) -> Project:
@@ -119,6 +123,9 @@ def _take_over(running: Running, record: SweepRecord, project: Project, *, retry
             known = running.settle_earlier(job)
         if known.state in ENDED or (known.state == "failed" and not retry):
             continue
+        if known.is_invalid:
+            running.view.say(f"job {known.number} cannot run and is left as it is: {told(known)}\n  {reason(known)}")
+            continue
         try:
             _make_ready(known, record.directory, project)
         except UsageError as error:
@@ -178,18 +185,43 @@ def _learning_again(record: SweepRecord, project: Project, stack: ExitStack) -> 
     sweeper: Sweeper = _chosen("sweeper", record, project)
     if not sweeper.learns or record.objective is None:
         return None
-    changed = [file for file, known in about["sources"].items() if digest_of(Path(file)) != known]
-    if changed:
-        raise UsageError(
-            f"{display(Path(changed[0]))} has changed since the study began, so that further jobs would not be like "
-            "the first; start a new sweep, with the same study_name and storage to go on with what was found"
-        )
     goes_on = [job.trial for job in record.jobs if job.trial is not None and job.state not in {*ENDED, "failed"}]
     name = str(about.get("folder", ""))
     study = sweeper.study(_space_of(about["space"]), record.objective, record.directory, goes_on, name)
     stack.callback(study.close)
-    planner = JobPlanner(composer_of(about["blueprint"], project), tuple(about["fixed"]), project)
-    return Learning(study, planner, JobFolders(record.directory, project, bool(about["test"]), about["subdir"]))
+    taken = {job.directory for job in record.jobs}
+    folders = JobFolders(record.directory, project, bool(about["test"]), about["subdir"], taken=taken)
+    return Learning(study, _planner_again(record, project), folders)
+
+
+def _planner_again(record: SweepRecord, project: Project) -> JobPlanner | None:
+    """What plans further trials; None where they would not be like the first."""
+    about, ends = record.about, extremes(_space_of(record.about["space"]))
+    try:
+        planner = JobPlanner(composer_of(about["blueprint"], project), tuple(about["fixed"]), project)
+        is_alike = not _changed_files(record) or planner.digest(ends) == about.get("composed")
+    except BlueprintError:
+        return None
+    return planner if is_alike else None
+
+
+def _changed_files(record: SweepRecord) -> list[str]:
+    return [file for file, known in record.about["sources"].items() if digest_of(Path(file)) != known]
+
+
+def _is_cut_short(learning: Learning, record: SweepRecord) -> bool:
+    """Whether trials are missing that can be proposed no more."""
+    total = learning.study.total
+    return learning.planner is None and (total is None or len(record.jobs) < total)
+
+
+def _changed(record: SweepRecord) -> str:
+    what = next((display(Path(file)) for file in _changed_files(record)), "the blueprint")
+    return (
+        f"no further trials were proposed: {what} has changed since the study began, so that they would not be like "
+        "the first; put back what it said, or start a new sweep, with the same study_name and storage to go on with "
+        "what was found"
+    )
 
 
 def _space_of(plain: Mapping[str, Mapping[str, Any]]) -> Space:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import signal
 import threading
 import time
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -28,10 +31,15 @@ from hydrantic.sweeping.plans import JobFile, JobPlanner, PlannedJob
 from hydrantic.sweeping.sweeper import Outcome, Study
 from hydrantic.sweeping.view import View
 from hydrantic.sweeping.words import command
+from hydrantic.wording import paragraphs
 
 BEST: Final = "best.yaml"
 """The blueprint of the best job, in the sweep's directory."""
 
+_OF_JOB: Final = ("blueprint.yaml", "job.json")
+"""What lies in the directory of a job before it begins."""
+_RECORD: Final = 65536
+"""How many bytes the records of a job come to, amply."""
 _SECONDS: Final = 0.2
 _GRACE: Final = 30.0
 _ENDS: Final = tuple(getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
@@ -50,27 +58,48 @@ class JobFolders:
     """Template of a job's folder; its number by default."""
     at: time.struct_time = field(default_factory=time.localtime)
     """When the sweep began, for the template."""
+    taken: set[Path] = field(default_factory=set)
+    """Directories of the jobs that there are already."""
 
     def make(self, job: PlannedJob, report: Mapping[str, Any] | None = None) -> JobRecord:
-        """Write the directory of a job.
+        """Write the directory of a job; nothing is left of one that cannot be written.
 
         Raises:
             UsageError: its name leads elsewhere or is taken.
             OSError: it cannot be written.
         """
-        folder = self._folder(job)
-        directory = self.sweep / folder
+        directory = self.sweep / self._folder(job)
         try:
             directory.mkdir(parents=True)
         except FileExistsError:
-            raise UsageError(
-                f"two jobs would share the folder {folder}; write `hydra.sweep.subdir` with ${{hydra.job.num}} in it"
-            ) from None
+            self._claim(directory)
         root = None if self.project.root is None else str(self.project.root)
         file = JobFile(job.number, job.overrides, self.sweep.name, root, self.test, report, origins=job.origins)
-        (directory / "blueprint.yaml").write_text(job.text, "utf-8")
-        (directory / "job.json").write_text(file.to_json(), "utf-8")
+        try:
+            (directory / "blueprint.yaml").write_text(job.text, "utf-8")
+            (directory / "job.json").write_text(file.to_json(), "utf-8")
+        except OSError:
+            with suppress(OSError):
+                _empty(directory)
+                directory.rmdir()
+            raise
+        self.taken.add(directory)
         return JobRecord(job.number, directory, job.overrides, job.params, sha256=job.sha256)
+
+    def _claim(self, directory: Path) -> None:
+        """Take over the directory of a job that was never noted: a kill or a full disk came just before.
+
+        Raises:
+            UsageError: it is another job's, or holds what the sweep did not write.
+        """
+        folder = directory.relative_to(self.sweep)
+        if any(directory.samefile(each) for each in self.taken if each.exists()):
+            advice = "; write `hydra.sweep.subdir` with ${hydra.job.num} in it" if self.subdir else ""
+            raise UsageError(f"two jobs would share the folder {folder}{advice}")
+        is_own = directory.is_dir() and not directory.is_symlink()
+        if not is_own or any(each.name not in _OF_JOB for each in directory.iterdir()):
+            raise UsageError(f"{display(directory)} is in the way of a job; move it elsewhere")
+        _empty(directory)
 
     def _folder(self, job: PlannedJob) -> str:
         folder = filled_in(self.subdir or "${hydra.job.num}", Place(job.name, job.number, job.overrides, self.at))
@@ -84,7 +113,8 @@ class Learning:
     """A study with what makes jobs of its proposals."""
 
     study: Study
-    planner: JobPlanner
+    planner: JobPlanner | None
+    """None where it is only told how its trials end, and proposes no further ones."""
     folders: JobFolders
 
     @property
@@ -208,19 +238,22 @@ class Running:
 
     def _proposed(self, under_way: int) -> JobRecord | None:
         """The job of the next trial, or None where none is to be started now."""
-        while self.learning is not None and not self._is_exhausted and under_way < self.learning.parallel:
-            proposal = self.learning.study.ask()
+        learning = self.learning
+        if learning is None or learning.planner is None:
+            return None
+        while not self._is_exhausted and under_way < learning.parallel:
+            proposal = learning.study.ask()
             if proposal is None:
                 self._is_exhausted = True
                 return None
             number, self.number = self.number, self.number + 1
             try:
-                with reading(current(self.learning.folders.project)):
-                    planned = self.learning.planner.plan(number, proposal.overrides)
+                with reading(current(learning.folders.project)):
+                    planned = learning.planner.plan(number, proposal.overrides)
             except BlueprintError as error:
                 self._refuse(number, proposal.number, proposal.overrides, error)
                 continue
-            job = replace(self.learning.folders.make(planned, proposal.report), trial=proposal.number)
+            job = replace(learning.folders.make(planned, proposal.report), trial=proposal.number)
             self.ledger.note_all([planned_note(job, self.directory)])
             return job
         return None
@@ -229,7 +262,8 @@ class Running:
         """Note a combination that a study proposed and that cannot run."""
         assert self.learning is not None  # it has proposed it
         self.learning.study.tell(trial, "failed", None)
-        job = JobRecord(number, self.directory / str(number), overrides, state="failed", trial=trial, error=str(error))
+        reason = paragraphs(error.problems)
+        job = JobRecord(number, self.directory / str(number), overrides, state="failed", trial=trial, error=reason)
         self.ledger.note_all([planned_note(job, self.directory)])
         self.ledger.note(number, "failed", error=job.error)
         self.view.ended(job)
@@ -278,6 +312,11 @@ class Running:
             write_atomically(self.directory / BEST, header + (job.directory / "blueprint.yaml").read_text("utf-8"))
 
 
+def _empty(directory: Path) -> None:
+    for name in _OF_JOB:
+        (directory / name).unlink(missing_ok=True)
+
+
 def planned_note(job: JobRecord, sweep: Path) -> dict[str, Any]:
     """What the ledger keeps of a job before it begins."""
     fields = ("overrides", "params", "sha256", "trial")
@@ -290,7 +329,19 @@ def _how_it_ended(job: JobRecord, ended: Ended) -> str:
     with suppress(OSError):
         said = (job.directory / "stderr.txt").read_text("utf-8", "replace").strip().splitlines()
         words = "; ".join([words, *said[:1]])
-    return words
+    return f"{words}; the disk is full" if _is_full(job.directory) else words
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether a job cannot have written its last record; a quota shows where one writes, and nowhere else."""
+    try:
+        with TemporaryFile(dir=directory) as file:
+            file.write(bytes(_RECORD))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return False
 
 
 def _code(code: int | None) -> str:

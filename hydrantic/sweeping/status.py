@@ -13,13 +13,23 @@ from hydrantic.errors import UsageError
 from hydrantic.liveness import has_gone
 from hydrantic.rundir import plain_json
 from hydrantic.source import display
-from hydrantic.sweeping.ledger import FILE, JobRecord, JobState, SweepRecord, is_written, read_ledger, seconds_since
+from hydrantic.sweeping.ledger import (
+    ENDED,
+    FILE,
+    JobRecord,
+    JobState,
+    SweepRecord,
+    is_written,
+    read_ledger,
+    seconds_since,
+)
 from hydrantic.sweeping.outcome import told_by_its_run
 from hydrantic.sweeping.table import STATE, Table, as_text, keys_of, params_of, results
-from hydrantic.sweeping.words import STYLES, brief, command, duration, first_line, fitted, painted, plain, told
+from hydrantic.sweeping.words import STYLES, brief, command, duration, fitted, painted, plain, reason, told
 
 _STATES: Final[tuple[str, ...]] = get_args(JobState)
 _SHOWN: Final = ("finished", "pruned", "running", "failed", "lost", "interrupted", "planned")
+_OVER: Final = (*sorted(ENDED), "failed")
 _BAR: Final = 24
 
 
@@ -78,7 +88,7 @@ def exit_code(sweep: SweepRecord) -> int:
     states = {job.state for job in sweep.jobs}
     if states & {"failed", "lost"}:
         return 1
-    if states <= {"finished", "pruned"} and not _missing(sweep):
+    if states <= {"finished", "pruned"} and not sweep.to_come:
         return 0
     return 0 if is_under_way(sweep) else 1
 
@@ -86,12 +96,6 @@ def exit_code(sweep: SweepRecord) -> int:
 def is_under_way(sweep: SweepRecord) -> bool:
     """Whether jobs run, or somebody is there who will start them."""
     return is_written(sweep.directory) or any(job.state == "running" for job in sweep.jobs)
-
-
-def _missing(sweep: SweepRecord) -> int:
-    """How many jobs are still to be made."""
-    total = sweep.about.get("jobs")
-    return max(total - len(sweep.jobs), 0) if isinstance(total, int) else 0
 
 
 def as_record(sweep: SweepRecord) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def as_record(sweep: SweepRecord) -> dict[str, Any]:
         "began": sweep.began,
         "seconds": _elapsed(sweep),
         "counts": {state: counts.get(state, 0) for state in dict.fromkeys([*_STATES, *counts])},
-        "to_come": _missing(sweep),
+        "to_come": sweep.to_come,
         "best": None if best is None else best.number,
         "jobs": [_job_record(job) for job in sweep.jobs],
     }
@@ -169,9 +173,9 @@ def _named(block: Any) -> str:
 def _bar(sweep: SweepRecord, width: int, *, is_coloured: bool) -> str:
     """How many jobs have come to what, and how long that took."""
     counts = Counter(job.state for job in sweep.jobs)
-    counts.update({"planned": _missing(sweep)})
+    counts.update({"planned": sweep.to_come})
     total = sum(counts.values())
-    done = total - counts["planned"] - counts["running"]
+    done = sum(counts[state] for state in _OVER)
     known = [*_SHOWN, *(state for state in counts if state not in _SHOWN)]
     said = [(f"{counts[state]:,} {state}", state) for state in known if counts[state]]
     text = "  ".join(part for part, _ in said)
@@ -218,20 +222,18 @@ def _failures(sweep: SweepRecord, most: int | None, *, is_coloured: bool) -> Ite
     for job in failed if most is None else failed[:most]:
         head = f"  job {job.number} {job.state}: {told(job)}"
         yield painted(head, STYLES[job.state]) if is_coloured else head
-        yield f"    {first_line(job.error) or _WHY[job.state]}"
-        yield f"    {plain(display(job.directory))}"
+        yield f"    {reason(job)}"
+        if not job.is_invalid:
+            yield f"    {plain(display(job.directory))}"
     if most is not None and len(failed) > most:
         yield f"  ... and {len(failed) - most:,} more (--all)"
 
 
-_WHY: Final = {"failed": "log.txt may tell why", "lost": "its process has gone without a word"}
-
-
 def _what_next(sweep: SweepRecord) -> list[str]:
     counts = Counter(job.state for job in sweep.jobs)
-    waiting = counts["planned"] + counts["interrupted"] + counts["lost"] + counts["running"] + _missing(sweep)
+    waiting = counts["planned"] + counts["interrupted"] + counts["lost"] + counts["running"] + sweep.to_come
     if waiting and not is_written(sweep.directory):
         return [f"  nobody looks after it any more; to go on: {command('resume', sweep.directory)}"]
-    if counts["failed"] and not is_under_way(sweep):
+    if any(job.state == "failed" and not job.is_invalid for job in sweep.jobs) and not is_under_way(sweep):
         return [f"  to run the failed jobs again: {command('retry', sweep.directory)}"]
     return []

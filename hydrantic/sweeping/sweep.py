@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hydrantic.blueprint import written
-from hydrantic.checking import Blueprintlike, Overrides, override_texts
+from hydrantic.checking import Blueprintlike, Overrides, override_texts, value_text
 from hydrantic.components import plain_value
+from hydrantic.compose import MAX_VALUES, is_sweep
 from hydrantic.digests import digest_of
 from hydrantic.errors import UsageError
 from hydrantic.project import Project
@@ -22,6 +24,8 @@ from hydrantic.sweeping.engine import Engine
 from hydrantic.sweeping.ledger import JobRecord, Ledger, read_ledger
 from hydrantic.sweeping.results import Sweep
 from hydrantic.sweeping.running import JobFolders, Learning, Running, interruptible, planned_note
+from hydrantic.sweeping.space import extremes
+from hydrantic.sweeping.sweeper import Study
 from hydrantic.sweeping.view import View
 
 
@@ -39,7 +43,9 @@ def sweep(
     Arguments:
         blueprint: the YAML file, or a `Blueprint` or mapping made in Python.
         overrides: as for `fit`; those with several values (`seed=1,2,3`, `model=mlp,cnn`) are swept, and so is what the
-            blueprint's section `sweep` says. In a mapping, a list holds the values to be swept.
+            blueprint's section `sweep` says. In a mapping, a list, a range, an array or another iterable holds the
+            values to be swept, and a text such as `interval(1e-3,1e-2)` or `1,2,3` means what it means on the command
+            line; `["1,2,3"]` is that text itself.
         project: the folder whose `registry/` may be used; by default the project that holds the working directory.
         runs: the folder of all runs; by default HYDRANTIC_RUNS, or `runs/` in the project.
         test: whether each job evaluates its best checkpoint on the test split.
@@ -56,7 +62,7 @@ def sweep(
     """
     home = Project.find(explicit=None if project is None else Path(project)).open()
     root = runs_root(None if runs is None else Path(runs), home.root)
-    draft = drafted(Order(blueprint, _texts(overrides), home, root, test, skip_invalid))
+    draft = drafted(Order(blueprint, swept_texts(overrides), home, root, test, skip_invalid))
     directory = draft.directory()
     with interruptible(), ExitStack() as stack:
         view = stack.enter_context(View())
@@ -72,20 +78,43 @@ def sweep(
     return Sweep(directory, read_ledger(directory))
 
 
-def _texts(overrides: Overrides) -> tuple[str, ...]:
-    """Overrides as they stand on a command line; a list in a mapping holds values to be swept."""
+def swept_texts(overrides: Overrides) -> tuple[str, ...]:
+    """Overrides as they stand on a command line; what gives several values in a mapping is swept.
+
+    Raises:
+        UsageError: a value cannot be swept, or not be written in an override.
+    """
     if not isinstance(overrides, Mapping):
         return override_texts(overrides)
-    swept = {key: value for key, value in overrides.items() if isinstance(value, list | tuple)}
-    if empty := [key for key, values in swept.items() if not values]:
-        raise UsageError(f"'{empty[0]}' is to be swept over an empty list: give it values, or leave it out")
-    fixed = override_texts({key: value for key, value in overrides.items() if key not in swept})
-    texts = {key: [each.partition("=")[2] for each in _single(key, values)] for key, values in swept.items()}
-    return (*fixed, *(f"{key}=choice({','.join(values)})" for key, values in texts.items()))
+    return tuple(text for key, value in overrides.items() for text in _texts_of(key, value))
 
 
-def _single(key: str, values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(text for value in values for text in override_texts({key: value}))
+def _texts_of(key: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) and is_sweep(text := f"{key}={value}"):
+        return (text,)
+    values = _values(key, value)
+    if values is None:
+        return override_texts({key: value})
+    if not values:
+        raise UsageError(f"'{key}' is to be swept over nothing: give it values, or leave it out")
+    try:
+        return (f"{key}=choice({','.join(map(value_text, values))})",)
+    except ValueError as error:
+        raise UsageError(f"overrides: {key}: {error}") from error
+
+
+def _values(key: str, value: Any) -> list[Any] | None:
+    """The values that one written in Python gives; None where it is one itself."""
+    if isinstance(value, set | frozenset):
+        raise UsageError(f"'{key}' is to be swept over a set, which has no order: give a list, such as sorted(...)")
+    if hasattr(value, "tolist"):  # an array, which may be a single number
+        value = value.tolist()
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return None
+    values = list(islice(value, MAX_VALUES + 1))
+    if len(values) > MAX_VALUES:
+        raise UsageError(f"'{key}' is to be swept over more than {MAX_VALUES:,} values")
+    return values
 
 
 @dataclass(frozen=True)
@@ -103,13 +132,14 @@ def _begin(draft: Draft, directory: Path, view: View, stack: ExitStack) -> _Begu
     folders = JobFolders(directory, draft.order.project, draft.order.test, draft.settings.hydra.sweep.subdir)
     jobs = [] if draft.sweeper.learns else draft.jobs(view)
     with _made(directory):
-        learning, objective, sources = None, jobs[0].objective if jobs else None, set[Path]()
+        learning, objective, of_study = None, jobs[0].objective if jobs else None, dict[str, Any]()
         if draft.sweeper.learns:
             study, objective, sources = draft.study(directory, view)
             stack.callback(study.close)
             learning = Learning(study, draft.planner, folders)
+            of_study = _about_study(draft, study, sources)
         ledger = stack.enter_context(Ledger(directory))
-        ledger.begin(**_about(draft, directory, len(jobs) or None, objective, sources))
+        ledger.begin(**_about(draft, directory, len(jobs) or None, objective), **of_study)
         records = [folders.make(job) for job in jobs]
         ledger.note_all(planned_note(each, directory) for each in records)
     return _Begun(ledger, records, objective, learning)
@@ -132,9 +162,7 @@ def _count(jobs: Sequence[JobRecord], learning: Learning | None) -> int | None:
     return len(jobs) if learning is None else learning.study.total
 
 
-def _about(
-    draft: Draft, directory: Path, jobs: int | None, objective: tuple[str, str] | None, sources: Collection[Path]
-) -> dict[str, Any]:
+def _about(draft: Draft, directory: Path, jobs: int | None, objective: tuple[str, str] | None) -> dict[str, Any]:
     """What a ledger notes of a sweep."""
     order = draft.order
     return {
@@ -148,9 +176,17 @@ def _about(
         **draft.settings.blocks,
         "subdir": draft.settings.hydra.sweep.subdir,
         "space": {key: asdict(each) for key, each in draft.space.items()},
-        "sources": {str(file.absolute()): digest_of(file) for file in sources if file.is_file()},
         "objective": None if objective is None else {"metric": objective[0], "mode": objective[1]},
         "jobs": jobs,
+    }
+
+
+def _about_study(draft: Draft, study: Study, sources: Collection[Path]) -> dict[str, Any]:
+    """What a ledger notes of a study, so that it is known whether further trials would be like the first."""
+    return {
+        "trials": study.total,
+        "sources": {str(file.absolute()): digest_of(file) for file in sources if file.is_file()},
+        "composed": draft.planner.digest(extremes(draft.space)),
     }
 
 

@@ -25,12 +25,12 @@ from hydrantic.sweeping.words import (
     clock,
     columns_of,
     duration,
-    first_line,
     fitted,
     is_coloured,
     padded,
     painted,
     plain,
+    reason,
     shortened,
     told,
 )
@@ -158,8 +158,8 @@ class View:
         head = f"job {job.number} {job.state}{time_}: {told(job)}"
         if self._screen is not None and self._screen.is_coloured:
             head = painted(head, STYLES[job.state])
-        error = first_line(job.error) or "it left no word"
-        return f"{head}\n  {error}\n  {plain(display(job.directory))}"
+        where = [] if job.is_invalid else [plain(display(job.directory))]
+        return "\n  ".join([head, reason(job), *where])
 
     def _lines(self, width: int, height: int) -> list[str]:
         screen = self._screen

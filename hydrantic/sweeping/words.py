@@ -168,6 +168,14 @@ def told(job: JobRecord) -> str:
     return plain(" ".join(job.overrides)) or "no overrides"
 
 
+def reason(job: JobRecord) -> str:
+    """Why a job failed or was lost, in one line."""
+    return first_line(job.error) or _UNTOLD.get(job.state, "")
+
+
+_UNTOLD: Final[Mapping[str, str]] = {"failed": "log.txt may tell why", "lost": "its process has gone without a word"}
+
+
 def command(action: str, directory: Path) -> str:
     """The command that does something with a sweep, as it can be copied into a shell."""
     return f"hydrantic sweep {action} {shlex.quote(plain(display(directory)))}"

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ GRACE: Final = 30.0
 _LOOK: Final = 0.5
 POLL: Final = 0.05
 """Seconds between two looks at something that cannot be waited for."""
+ENDS: Final = tuple(getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
+"""Signals that ask for an end, on this system."""
+_FOLLOWING: Final = threading.Lock()
 
 
 def ended(job: Path, code: int, stops: int) -> Ended:
@@ -110,6 +114,12 @@ def kill_group(process: int) -> None:
             os.killpg(process, signal.SIGKILL)
 
 
+def ask_to_end(process: int) -> None:
+    """Ask a job, by its process id, to save its state and to end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+
+
 def _before_start(ignored: tuple[int, ...]) -> Callable[[], None]:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
@@ -130,14 +140,19 @@ def let_end(ticket: str, job: Path) -> None:
         job: its directory; no other process is waited for that has got the number since.
     """
     until = time.monotonic() + GRACE
-    while ticket.isdigit() and _is_job(int(ticket)) and _writes_to(job, int(ticket)):
+    while ticket.isdigit() and is_under_way(int(ticket), job):
         if time.monotonic() > until:
             kill_group(int(ticket))
         time.sleep(POLL)
 
 
+def is_under_way(process: int, job: Path) -> bool:
+    """Whether a process runs the job in a directory; known on Linux."""
+    return _is_job(process) and _writes_to(job, process)
+
+
 def _is_job(process: int) -> bool:
-    """Whether the process is a job, and not another that has got its number since; known on Linux."""
+    """Whether the process is a job, and not another that has got its number since."""
     try:
         command = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -153,9 +168,14 @@ def _writes_to(job: Path, process: int) -> bool:
 
 
 class Follower:
-    """Runs a job as a process of this one, and ends it when whoever asked for it is gone."""
+    """Runs a job as a process of this one, and ends it when whoever asked for it is gone.
 
-    def __init__(self) -> None:
+    Arguments:
+        parent: the process that asked for it; by default the one that started this one.
+    """
+
+    def __init__(self, parent: int | None = None) -> None:
+        self._parent = os.getppid() if parent is None else parent
         self._process: JobProcess | None = None
 
     def begin(self, job: Path, environment: Mapping[str, str] = MappingProxyType({})) -> int:
@@ -166,9 +186,8 @@ class Follower:
     def wait(self) -> int:
         """Wait for the end; the exit code."""
         assert self._process is not None
-        parent = os.getppid()
         while (code := self._process.wait(_LOOK)) is None:
-            if os.getppid() != parent:
+            if os.getppid() != self._parent:
                 return self._abandoned()
         return code
 
@@ -190,15 +209,49 @@ class Follower:
             (self._process.kill if kill else self._process.stop)()
 
 
-def follow(job: Path, environment: Mapping[str, str], note: Path) -> int:
+def follow(job: Path, environment: Mapping[str, str], note: Path, parent: int) -> int:
     """Run a job as a process of this one; `note` gets its process id.
+
+    Arguments:
+        job: its directory.
+        environment: variables to set for it.
+        note: the file that gets its process id.
+        parent: the process that asks for it.
 
     Returns:
         The exit code.
     """
-    follower = Follower()
-    write_note(note, follower.begin(job, environment))
-    return follower.wait()
+    with _FOLLOWING:
+        follower = Follower(parent)
+        write_note(note, follower.begin(job, environment))
+        return follower.wait()
+
+
+def belong_to(parent: int) -> None:
+    """Make this process a worker of another: it ends when that one is gone, and leaves signals and the terminal to it.
+
+    Arguments:
+        parent: the process that has started this one, with the signals of `ENDS` blocked.
+    """
+    with Path(os.devnull).open("wb") as nowhere:
+        for output in (1, 2):  # a pipe that the sweep is read from closes with the sweep
+            os.dup2(nowhere.fileno(), output)
+    for number in ENDS:
+        signal.signal(number, _leave_to_parent)  # not ignored, as the jobs would inherit that
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _leave_to_parent(*_: object) -> None:
+    """The parent does what a signal to the whole group asks for."""
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    with _FOLLOWING:  # until the job that this process runs has saved its state
+        os._exit(FAILED)
 
 
 def write_note(note: Path, number: int) -> None:

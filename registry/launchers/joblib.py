@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Annotated, Any
 
 from hydrantic import Ended, Engine, Hparam, Hparams, Launcher, UsageError, register_launcher
 
-from .child import GRACE, POLL, ended, follow, kill_group, let_end, read_note
+from .child import (
+    ENDS,
+    GRACE,
+    POLL,
+    ask_to_end,
+    belong_to,
+    ended,
+    follow,
+    is_under_way,
+    kill_group,
+    let_end,
+    read_note,
+)
 from .machine import Count, Slots, at_most, cores, gpus, thread_variables
 
 
@@ -56,13 +71,15 @@ class Joblib(Launcher):
         return JoblibEngine(ProcessPoolExecutor, slots, thread_variables(self.hparams.threads, processes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Begun:
     """A job under way."""
 
     over: Any
     """The future of its exit code."""
     process: int
+    until: float | None = None
+    """How long it may take to save its state once the worker that waited for it has died."""
 
 
 class JoblibEngine(Engine):
@@ -76,13 +93,12 @@ class JoblibEngine(Engine):
 
     def __init__(self, pool: Any, slots: Slots, threads: dict[str, str]) -> None:
         self.capacity = slots.number
-        self._new_pool = pool
-        self._pool = pool(slots.number)
+        self._new_pool = partial(pool, slots.number, initializer=belong_to, initargs=(os.getpid(),))
+        self._pool = self._new_pool()
         self._slots = slots
         self._threads = threads
         self._notes = tempfile.TemporaryDirectory(prefix="hydrantic-")
         self._running: dict[Path, _Begun] = {}
-        self._lost: list[Ended] = []
         self._stops = 0
         self._count = 0
 
@@ -109,11 +125,13 @@ class JoblibEngine(Engine):
     def _submitted(self, job: Path, variables: dict[str, str], note: Path) -> Any:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        try:
-            return self._pool.submit(follow, job, variables, note)
-        except BrokenProcessPool:  # a worker has died
-            self._pool = self._new_pool(self.capacity)
-            return self._pool.submit(follow, job, variables, note)
+        work = follow, job, variables, note, os.getpid()
+        with _signals_blocked():
+            try:
+                return self._pool.submit(*work)
+            except BrokenProcessPool:  # a worker has died
+                self._pool = self._new_pool()
+                return self._pool.submit(*work)
 
     def adopt(self, job: Path, ticket: str) -> bool:
         """Wait for the end of a job that was left behind; none is taken over."""
@@ -128,14 +146,14 @@ class JoblibEngine(Engine):
         return over
 
     def _over(self) -> list[Ended]:
-        done = [job for job, begun in self._running.items() if begun.over.done()]
+        done = [job for job, begun in self._running.items() if begun.over.done() and not _is_left_behind(job, begun)]
         return [self._end(job, self._running.pop(job)) for job in done]
 
     def _end(self, job: Path, begun: _Begun) -> Ended:
         self._slots.give_back(job)
         if (error := begun.over.exception()) is None:
             return ended(job, begun.over.result(), self._stops)
-        kill_group(begun.process)  # nobody waits for it any more
+        kill_group(begun.process)  # or what it has left behind
         return Ended(job, None, f"the worker of joblib that waited for it died: {_first_line(error)}")
 
     def stop(self) -> None:
@@ -145,8 +163,7 @@ class JoblibEngine(Engine):
             if self._stops > 1:
                 kill_group(begun.process)
             else:
-                with suppress(ProcessLookupError):
-                    os.kill(begun.process, signal.SIGTERM)
+                ask_to_end(begun.process)
 
     def close(self) -> None:
         """End what still runs, then the workers."""
@@ -161,6 +178,30 @@ class JoblibEngine(Engine):
                 kill_group(begun.process)
             self._pool.shutdown(wait=True, kill_workers=True)
             self._notes.cleanup()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Start workers that no signal ends before they leave signals to this process: they inherit what is blocked."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # whose start, with that of the first worker, would let them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_left_behind(job: Path, begun: _Begun) -> bool:
+    """Whether a job still saves its state that is to end because the worker that waited for it has died."""
+    if begun.over.exception() is None:
+        return False
+    if begun.until is None:
+        begun.until = time.monotonic() + GRACE
+        ask_to_end(begun.process)
+    return is_under_way(begun.process, job) and time.monotonic() < begun.until
 
 
 def _first_line(error: BaseException | None) -> str:

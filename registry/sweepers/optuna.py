@@ -48,6 +48,10 @@ METRIC: Final = "hydrantic:metric"
 
 Direction = Literal["minimize", "maximize"]
 _MODES: Final[Mapping[str, str]] = {"minimize": "min", "maximize": "max"}
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "minimize": "objective: {metric: validation/loss, mode: min}",
+    "maximize": "objective: {metric: validation/accuracy, mode: max}",
+}
 
 
 class OptunaHparams(ParamsHparams):
@@ -139,11 +143,11 @@ class Optuna(Sweeper):
 
     def _check_objective(self, metric: str, mode: str) -> None:
         if self._direction is not None and _MODES[self._direction] != mode:
-            other = _MODES[self._direction]
             raise InvalidField(
                 "direction",
-                f"'{self._direction}' contradicts the objective, of which the {mode}imum is the best; "
-                f"write `objective: {{metric: {metric}, mode: {other}}}`",
+                f"'{self._direction}' contradicts the objective, the {mode}imum of {metric}; without a section "
+                "`objective` that is what `checkpoint` monitors, by default the minimum of validation/loss; "
+                f"write what to {self._direction}, as in `{_EXAMPLES[self._direction]}`",
             )
         if self._hparams.pruner is not None and metric.startswith("test/"):
             raise InvalidField("pruner", f"prunes nothing: {metric} is not known before the training has ended")

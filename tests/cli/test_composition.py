@@ -187,6 +187,12 @@ def test_a_config_with_problems_is_not_printed(capsys: pytest.CaptureFixture[str
     assert "did you mean 'mlp'?" in told.err
 
 
+def test_help_of_a_blueprint_that_is_not_there_says_that_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "nowhere.yaml", "--help"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, "nowhere.yaml: there is no such file" in printed.err) == ("", True)
+
+
 # --info
 
 
@@ -231,6 +237,13 @@ def test_all_that_is_known_is_told_at_once(capsys: pytest.CaptureFixture[str]) -
 def test_info_may_stand_before_the_blueprint(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *words]) == 0
     assert "Defaults tree" in capsys.readouterr().out
+
+
+def test_what_info_cannot_tell_is_answered_with_what_it_can(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        asked("--info", "foo")
+    printed = capsys.readouterr()
+    assert (printed.out, "defaults-tree" in printed.err) == ("", True)
 
 
 # --config-dir

@@ -10,6 +10,7 @@ import pytest
 from hydrantic.cli.main import main
 from tests.projects import DIGITS, write
 from tests.runs_on_disk import blueprint, run
+from tests.sweeping.sweeps import job, written
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,47 @@ def test_more_than_two_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) >= 4
     assert main(["diff", "runs/mlp/a", "runs/mlp/b", "runs/mlp/c", "--json"]) == 0
     assert [row["optimizer.lr"] for row in json.loads(capsys.readouterr().out)] == [0.001, 0.1, 0.001]
+
+
+@pytest.mark.parametrize("words", [["SWEEP"], ["SWEEP/*"], ["SWEEP", "runs/mlp/a"]])
+def test_a_sweep_means_its_jobs_that_have_begun(
+    words: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = written(here / "runs" / "mlp" / "sweep-1", *(job(at) for at in range(4)))
+    for at in range(3):
+        run(sweep / str(at), values=blueprint(optimizer__lr=10.0**-at))
+    run(sweep / "3").joinpath("run.json").unlink()
+    write(sweep / "best.yaml", DIGITS)
+    named = [str(each) for word in words for each in sorted(here.glob(word.replace("SWEEP", "runs/mlp/sweep-1")))]
+    assert main(["diff", *named, "--json"]) == 0
+    rates = [row["optimizer.lr"] for row in json.loads(capsys.readouterr().out)]
+    assert rates == [1.0, 0.1, 0.01, *([0.001] if len(words) > 1 else [])]
+
+
+def test_a_pattern_in_the_directory_of_a_sweep_means_its_jobs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = written(here / "sweep-1", job(0), job(1))
+    for at in range(2):
+        run(sweep / str(at), values=blueprint(seed=at))
+    monkeypatch.chdir(sweep)
+    assert main(["diff", *sorted(each.name for each in sweep.iterdir()), "--json"]) == 0
+    assert [each["key"] for each in json.loads(capsys.readouterr().out)["values"]] == ["seed"]
+
+
+def test_the_best_blueprint_of_a_sweep_is_compared_where_it_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = written(here / "sweep-1", job(0))
+    write(sweep / "best.yaml", DIGITS)
+    assert main(["diff", "sweep-1/best.yaml", str(run(sweep / "0"))]) == 0
+    assert "sweep-1/best.yaml" in capsys.readouterr().out
+
+
+def test_a_sweep_that_has_not_begun_has_nothing_to_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(here / "sweep-1", job(0, state="planned"))
+    assert main(["diff", "sweep-1"]) == 2
+    assert capsys.readouterr().err == "sweep-1 is a sweep of which no job has begun\n"
 
 
 def test_a_folder_of_runs_says_which_one_was_taken(capsys: pytest.CaptureFixture[str]) -> None:

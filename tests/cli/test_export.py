@@ -48,6 +48,13 @@ def test_a_mistake_is_one_line_with_exit_code_two(run: Path, capsys: pytest.Capt
             [str(run), "-o", "m.bin"],
             "which format is m.bin to have? --format onnx|torch_export|torchscript|safetensors\n",
         ),
+        (
+            [str(run), "-o", "m.onnx", "--format", "torchscript"],
+            (
+                "m.onnx would be taken for onnx, and the format is to be torchscript: name a file that ends in .ts, "
+                "or choose the format onnx\n"
+            ),
+        ),
         ([str(run), "-o", "no/m.onnx"], "there is no folder no\n"),
     ]:
         assert main(["export", *words]) == 2

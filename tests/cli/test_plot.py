@@ -62,6 +62,15 @@ def test_a_folder_of_runs_means_the_latest_and_says_so(capsys: pytest.CaptureFix
     assert "runs/mlp/b" in capsys.readouterr().err
 
 
+def test_a_broken_run_is_refused_alone_and_noted_among_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "runs" / "mlp" / "a" / "run.json").write_text("[]")
+    said = "runs/mlp/a is broken: run.json is not the record of a run\n"
+    assert main(["plot", "runs/mlp/a"]) == 2
+    assert capsys.readouterr().err == said
+    assert main(["plot", "runs/mlp/a", "runs/mlp/b"]) == 0
+    assert capsys.readouterr().err == f"note: {said}"
+
+
 def test_curves_are_drawn_into_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "runs/mlp/a", "-o", "Kurven.svg"]) == 0
     assert (here / "Kurven.svg").stat().st_size > 1000

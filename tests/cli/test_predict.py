@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars
@@ -15,6 +18,7 @@ from tests.trained import KINDS, column, fit_table, plants
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
+CHECKOUT = Path(__file__).parent.parent.parent
 Capture = pytest.CaptureFixture[str]
 
 
@@ -55,6 +59,17 @@ def test_a_dash_prints_the_table(run: Run, here: Path, capsys: Capture) -> None:
     assert main(["predict", str(run.checkpoint), "data.path=new.csv", "-o", "-"]) == 0
     assert polars.read_csv(io.StringIO(capsys.readouterr().out)).height == 8
     assert [file.name for file in here.iterdir()] == ["new.csv"]
+
+
+def test_whoever_reads_no_further_hears_of_no_error(run: Run) -> None:
+    code = "import sys; from hydrantic.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "predict", str(run.checkpoint), "-o", "-"]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(words, env=environment, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,25 @@ def test_what_is_wrong_is_said_in_a_line(
     assert len(said.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("contents", "why"),
+    [("", "is empty"), ("{", "is not JSON: Expecting"), ("[]", "is not the record"), ("{}", "is not the record")],
+)
+def test_a_run_whose_record_is_broken_is_refused_alone(
+    contents: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained(Path("one"))
+    (trained(Path("two")) / "run.json").write_text(contents)
+    assert main(["report", "two"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+    assert said.err.startswith(f"two is broken: run.json {why}")
+    assert not Path("two/report.html").exists()
+    assert main(["report", "one", "two"]) == 0
+    assert f"run.json {why}" in Path("report.html").read_text("utf-8")
+
+
 def test_what_a_page_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = trained(tmp_path / "one", best_checkpoint="checkpoints/gone.ckpt")
     assert main(["report", str(folder)]) == 0

@@ -235,6 +235,17 @@ SHELF = """
         def forward(self, x):
             return self.layer(x.flatten(1)) + torch.rand(1)
 
+    @register_model("remembering")
+    class Remembering(Small):
+        def get_extra_state(self):
+            return {"seen": 3}
+
+        def set_extra_state(self, state):
+            pass
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
     @register_model("tied")
     class Tied(nn.Module):
         def __init__(self, in_features: int, out_features: int) -> None:
@@ -316,6 +327,22 @@ def test_weights_that_layers_share_can_be_exported(here: Path) -> None:
     run = of_digits("tied")
     weights = load_file(hydrantic.export(run, "safetensors"))
     assert torch.equal(weights["network.first.weight"], weights["network.second.weight"])
+
+
+def test_a_model_that_keeps_more_than_tensors_has_no_safetensors(here: Path) -> None:
+    run = of_digits("remembering")
+    with pytest.raises(ExportFailed, match=r"keeps network\._extra_state, which is no tensor; safetensors cannot hold"):
+        hydrantic.export(run, "safetensors")
+    assert not list(run.path.glob("*.safetensors"))
+    assert hydrantic.export(run, "torch_export").is_file()
+
+
+def test_numbers_of_a_blueprint_that_json_does_not_have_are_told_in_words(here: Path) -> None:
+    stopping = "early_stopping: {monitor: validation/loss, divergence_threshold: .inf}\n"
+    run = fit(write(here / "a.yaml", f"data: iris\nloss: cross_entropy\n{SHORT}{stopping}"))
+    with safe_open(hydrantic.export(run, "safetensors"), "pt") as opened:
+        said = json.loads(opened.metadata()["hydrantic"])
+    assert said["blueprint"]["early_stopping"]["divergence_threshold"] == "Infinity"
 
 
 # -- what bad input gets ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ _SHELF = """
     import torch
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from torch import nn
-    from torch.utils.data import DataLoader, TensorDataset
+    from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
     from hydrantic import Facts, Model, ModelHparams, register_callback, register_data, register_model
 
@@ -127,6 +127,20 @@ _SHELF = """
         def train_dataloader(self):
             inputs, targets = torch.rand(self.samples, 64), torch.arange(self.samples) % 10
             return DataLoader(TensorDataset(inputs, targets), batch_size=self.size)
+
+    @register_data("whole_batches")
+    class WholeBatches(Silent):
+        def train_dataloader(self):
+            return DataLoader(super().train_dataloader().dataset, batch_size=self.size, drop_last=True)
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from ((torch.rand(64), at % 10) for at in range(50))
+
+    @register_data("stream")
+    class Streamed(Silent):
+        def train_dataloader(self):
+            return DataLoader(Stream(), batch_size=self.size, drop_last=True)
 
     @register_callback("loud")
     class Loud(Callback):

@@ -82,6 +82,14 @@ def test_data_that_would_leave_no_batch_ends_the_search(tmp_path: Path) -> None:
     assert "the data refuses it" in str(found.trials[-1].reason)
 
 
+@pytest.mark.parametrize("data", ["whole_batches", "stream"])
+def test_data_of_its_own_making_that_has_no_batch_ends_the_search(tmp_path: Path, data: str) -> None:
+    found = _found(tmp_path, f"data={data}")
+    assert _sizes(found) == [4, 8, 16, 32, 64]
+    assert found.largest == 32
+    assert found.trials[-1].reason == "the data has no batch of so many samples"
+
+
 @pytest.mark.parametrize("says", ["gpu", "cpu", "python"])
 def test_a_size_that_does_not_fit_ends_the_doubling(tmp_path: Path, says: str) -> None:
     found = _found(tmp_path, f"model={{name: greedy, most: 40, says: {says}}}")

@@ -29,6 +29,14 @@ def test_a_range_test_shows_its_curve_and_the_rate() -> None:
     )
 
 
+def test_a_rate_is_marked_at_the_nearest_row_and_nowhere_if_it_was_not_tried() -> None:
+    rates = tuple(10 ** (-8 + 8 * step / 59) for step in range(60))
+    found = RateTest(rates, rates, rates, 0.39, 1.0, None, 0.05)
+    rows = {row.split()[0]: row.partition("<- ")[2] for row in tell_rates(found).splitlines() if "<-" in row}
+    assert rows == {"3.9e-01": "suggested", "6.0e-02": "blueprint", "1.0e+00": "lowest"}
+    assert "<-" not in tell_rates(RateTest(rates, rates, rates, None, None, None, 3.0))
+
+
 def test_a_range_test_without_a_rate_says_so() -> None:
     flat = (1.0, 1.0)
     found = RateTest((0.1, 1.0), flat, flat, None, None, None, None)

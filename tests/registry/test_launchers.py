@@ -6,19 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydrantic.registry.launchers.child import let_end, read_note, write_note
-from hydrantic.registry.launchers.joblib import Joblib, JoblibHparams
+from hydrantic.registry.launchers.joblib import Joblib, JoblibEngine, JoblibHparams
 from hydrantic.registry.launchers.local import Local, LocalHparams
 from hydrantic.registry.launchers.machine import Slots, cores, gpus, thread_variables
 from pydantic import ValidationError
 
 from hydrantic import Engine, UsageError
 from tests.registry.jobs import (
+    DEAF,
     LINGER,
     all_ended,
     begun,
@@ -126,9 +129,9 @@ def test_nothing_is_left_when_an_engine_is_closed(name: str, place: Path) -> Non
     assert record(lingering)["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_no_job_outlives_a_sweep_that_is_killed(name: str, place: Path) -> None:
-    lingering = job(place, 0, LINGER)
+@contextmanager
+def started(name: str, job: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that runs a job with an engine of its own and waits for it; with the job's process."""
     code = (
         "import sys, time; from pathlib import Path; from tests.registry.test_launchers import opened\n"
         "if __name__ == '__main__':\n"
@@ -137,11 +140,18 @@ def test_no_job_outlives_a_sweep_that_is_killed(name: str, place: Path) -> None:
         "    engine.ended(600)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    command = [sys.executable, "-c", code, name, str(lingering)]
+    command = [sys.executable, "-c", code, name, str(job)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as sweep:
         assert sweep.stdout is not None
         ticket = int(sweep.stdout.readline())
-        begun(lingering)
+        begun(job)
+        yield sweep, ticket
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_no_job_outlives_a_sweep_that_is_killed(name: str, place: Path) -> None:
+    lingering = job(place, 0, LINGER)
+    with started(name, lingering) as (sweep, ticket):
         sweep.kill()
     with opened(name, place) as engine:
         assert not engine.adopt(lingering, str(ticket))
@@ -237,8 +247,66 @@ def test_when_a_worker_of_joblib_dies_its_job_has_ended_and_others_can_start(pla
         over = all_ended(engine, 1)["0"]
         assert over.code is None
         assert "the worker of joblib that waited for it died" in over.reason
+        assert record(lingering)["status"] == "interrupted"
         eventually(lambda: not is_alive(int(ticket)))
         assert run_all(engine, [last])["1"].code == 0
+
+
+@pytest.mark.slow
+def test_a_second_stop_kills_a_job_whose_worker_of_joblib_has_died(place: Path) -> None:
+    lingering = job(place, 0, DEAF)
+    with opened("joblib", place) as engine:
+        (ticket,) = engine.start([lingering])
+        begun(lingering)
+        os.kill(parent_of(int(ticket)), signal.SIGKILL)
+        assert engine.ended(1) == []  # it is waited for
+        assert is_alive(int(ticket))
+        engine.stop()
+        engine.stop()
+        all_ended(engine, 1)
+    eventually(lambda: not is_alive(int(ticket)))
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_is_left_to_the_sweep_by_the_workers_of_joblib(place: Path) -> None:
+    lingering = job(place, 0, LINGER)
+    with opened("joblib", place) as engine:
+        (ticket,) = engine.start([lingering])
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(parent_of(int(ticket)), number)
+        begun(lingering)
+        (lingering / "go").touch()
+        assert all_ended(engine, 1)["0"].code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_of_joblib_that_has_not_begun_leaves_signals_to_the_sweep(
+    place: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    engine = opened("joblib", place)
+    assert isinstance(engine, JoblibEngine)
+    submit, children = engine._pool.submit, Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
+
+    def signalled(*work: Any) -> Any:
+        before = set(children.read_text().split())
+        over = submit(*work)
+        for each in set(children.read_text().split()) - before:
+            os.kill(int(each), number)
+        return over
+
+    monkeypatch.setattr(engine._pool, "submit", signalled)
+    with engine:
+        assert run_all(engine, [job(place, 0)])["0"].code == 0
+
+
+@pytest.mark.slow
+def test_no_worker_of_joblib_outlives_a_sweep_that_is_killed_and_its_output_ends(place: Path) -> None:
+    with started("joblib", job(place, 0, LINGER)) as (sweep, ticket):
+        worker = parent_of(ticket)
+        sweep.kill()
+        assert sweep.communicate(timeout=60)[0] == ""
+    eventually(lambda: not is_alive(worker))
 
 
 def test_joblib_counts_the_cores_from_the_end(place: Path) -> None:

@@ -344,9 +344,14 @@ def test_the_direction_is_that_of_the_objective(study: Any, direction: Any) -> N
 
 
 def test_a_direction_that_contradicts_the_objective_is_refused_with_what_to_write(study: Any) -> None:
-    with pytest.raises(InvalidField, match=r"`objective: \{metric: validation/loss, mode: max\}`") as caught:
+    with pytest.raises(
+        InvalidField, match=r"of validation/loss; .*: \{metric: validation/accuracy, mode: max\}`"
+    ) as caught:
         study(direction=["maximize"])
     assert caught.value.field == "direction"
+    assert "what `checkpoint` monitors, by default the minimum of validation/loss" in caught.value.message
+    with pytest.raises(InvalidField, match=r"of validation/accuracy; .*: \{metric: validation/loss, mode: min\}`"):
+        study(direction="minimize", objective=("validation/accuracy", "max"))
 
 
 @pytest.mark.parametrize("direction", [["maximize", "minimize"], []])
@@ -398,8 +403,11 @@ def test_another_kind_of_storage_is_refused_before_anything_is_built(storage: st
 
 
 def test_a_password_belongs_into_the_environment(study: Any) -> None:
-    with pytest.raises(InvalidField, match=r"a password does not belong in a blueprint: write \$\{oc.env:NAME\}"):
+    with pytest.raises(
+        InvalidField, match=r"a password does not belong in a blueprint: write \$\{oc.env:NAME\}"
+    ) as caught:
         study(storage="postgresql://user:s3cr3t-of-nobody@localhost/db")
+    assert "s3cr3t" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

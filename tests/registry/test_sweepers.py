@@ -151,9 +151,16 @@ def test_a_list_that_the_command_line_replaces_goes_with_no_other() -> None:
     assert combinations("zip", {"w": Choice(("8", "16"))}, {"w": Choice(("1", "2", "3"))}) == ["w=1", "w=2", "w=3"]
 
 
-def test_lists_of_unequal_lengths_are_named_with_their_lengths() -> None:
+def test_lists_of_the_command_line_go_together_where_none_of_the_blueprint_is_left() -> None:
+    given: Space = {"w": Choice(("8", "16")), "l": Choice(("1", "2"))}
+    assert combinations("zip", {}, given) == ["w=8 l=1", "w=16 l=2"]
+    assert combinations("zip", {"w": Choice(("3", "4", "5"))}, given) == ["w=8 l=1", "w=16 l=2"]
+
+
+@pytest.mark.parametrize(("written", "given"), [({**LR, **SEEDS}, {}), ({}, {**LR, **SEEDS})])
+def test_lists_of_unequal_lengths_are_named_with_their_lengths(written: Space, given: Space) -> None:
     with pytest.raises(InvalidField, match=r"of one length: optimizer\.lr has 2, seed has 3"):
-        sweeper("zip").combinations({**LR, **SEEDS}, {})
+        sweeper("zip").combinations(written, given)
 
 
 # -- random -----------------------------------------------------------------------------------------------------------

@@ -94,6 +94,14 @@ def test_a_page_of_one_run_is_small(tmp_path: Path) -> None:
     assert len(page(folder)) < 300_000
 
 
+@pytest.mark.parametrize("epoch", ["NaN", "Infinity", 1e308])
+def test_an_epoch_of_the_best_checkpoint_that_is_none_is_not_told(tmp_path: Path, epoch: Any) -> None:
+    best = {"epoch": epoch, "validation/loss": 0.5}
+    text = page(trained(tmp_path / "a", best_metrics=best, best_checkpoint="checkpoints/best.ckpt", attempt=[1]))
+    assert "kept after epoch" not in text
+    assert charts(text)["loss"]["mark"] is None
+
+
 # -- one run -----------------------------------------------------------------------------------------------------------
 
 
@@ -144,11 +152,11 @@ def test_a_run_that_has_not_finished_says_so(tmp_path: Path, fields: dict[str, A
 
 @pytest.mark.parametrize("contents", ["", "{", "[]", "{}", '{"status": 3}', '{"status": "finished", "metrics": [1]}'])
 def test_a_broken_record_hides_nothing_else(tmp_path: Path, contents: str) -> None:
-    folder = trained(tmp_path / "mlp")
-    (folder / "run.json").write_text(contents)
-    text = page(folder)
-    assert "hidden_dims" in text
-    assert list(charts(text)) == ["loss"]
+    broken = trained(tmp_path / "broken", values=blueprint(optimizer__lr=0.25))
+    (broken / "run.json").write_text(contents)
+    text = page(trained(tmp_path / "sound"), broken, into=tmp_path / "both.html")
+    assert "0.25" in Read(text).text
+    assert [each["name"] for each in charts(text)["validation/loss"]["series"]] == ["sound", "broken"]
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:

@@ -53,6 +53,22 @@ def test_no_more_rows_than_allowed_are_computed_at_once() -> None:
     assert compute.sizes == [1, 2, 2, 2, 1]
 
 
+def test_rows_of_different_shapes_are_not_computed_together() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def widths(inputs: Tensor) -> Sequence[int]:
+        shapes.append(tuple(inputs.shape))
+        return [inputs.shape[1]] * len(inputs)
+
+    async def ask_all() -> list[object]:
+        batcher = Batcher(widths, 8)
+        asked = [batcher.ask(torch.zeros(1, width)) for width in (2, 2, 3, 2)]
+        return list(await asyncio.gather(*asked, batcher.ask(torch.zeros(1, 2).long())))
+
+    assert asyncio.run(ask_all()) == [[2], [2], [3], [2], [2]]
+    assert shapes == [(2, 2), (1, 3), (1, 2), (1, 2)]
+
+
 def test_an_error_is_told_to_those_who_asked_and_to_no_others() -> None:
     compute = Doubling()
     found = asyncio.run(asked_while_busy(compute, Batcher(compute, 2), [1.0], [-1.0, 1.0], [4.0]))

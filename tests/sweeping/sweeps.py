@@ -13,14 +13,14 @@ LOSS = {"metric": "validation/loss", "mode": "min"}
 
 def job(number: int, value: float | None = None, /, **fields: Any) -> JobRecord:
     """A job that has finished, unless `state` says otherwise; `params` may be given by keyword with `__` for dots."""
-    known = {"state", "metrics", "seconds", "error", "overrides", "trial", "directory", "params"}
+    known = {"state", "metrics", "seconds", "error", "overrides", "trial", "directory", "params", "sha256"}
     said = {name: each for name, each in fields.items() if name in known}
     params = {name.replace("__", "."): each for name, each in fields.items() if name not in known}
     overrides = tuple(f"{key}={each}" for key, each in params.items())
     metrics = {} if value is None else {"validation/loss": value}
     full = {
         "directory": Path("sweep") / str(number), "params": params, "overrides": overrides, "state": "finished",
-        "value": value, "metrics": metrics, "seconds": None if value is None else 1.5,
+        "value": value, "metrics": metrics, "seconds": None if value is None else 1.5, "sha256": "5eed",
     }  # fmt: skip
     return JobRecord(number, **full | said)
 
@@ -44,5 +44,5 @@ def _note(each: JobRecord, state: str) -> Mapping[str, Any]:
     results = {} if state in {"planned", "running"} else {
         "value": each.value, "metrics": each.metrics, "seconds": each.seconds, "error": each.error,
     }  # fmt: skip
-    about = {"params": each.params, "overrides": each.overrides, "trial": each.trial}
+    about = {"params": each.params, "overrides": each.overrides, "trial": each.trial, "sha256": each.sha256}
     return {"job": each.number, "state": state} | about | results

@@ -16,6 +16,8 @@ import torch
 
 from hydrantic.metrics_csv import read_metrics
 from hydrantic.sweeping.job import run_job
+from hydrantic.sweeping.ledger import JobRecord
+from hydrantic.sweeping.outcome import told_by_its_run
 from tests.projects import DIGITS, project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -44,6 +46,10 @@ SHELF = """
                 ctypes.string_at(0)
             if self.does == "raise":
                 raise RuntimeError("it exploded")
+            if self.does == "exit":
+                raise SystemExit(3)
+            if self.does == "interrupt":
+                raise KeyboardInterrupt
             os.kill(os.getpid(), getattr(signal, self.does))
 
     @register_callback("weigher")
@@ -128,6 +134,15 @@ def test_a_jobs_directory_becomes_that_of_its_run(home: Path) -> None:
     assert fields["resumed_from_step"] is None
     assert {"validation/loss", "test/accuracy"} <= set(fields["metrics"])
     assert fields["best_metrics"]["epoch"] == 0
+
+
+@pytest.mark.parametrize(("does", "error"), [("exit", "SystemExit: 3"), ("interrupt", "KeyboardInterrupt")])
+def test_a_component_that_ends_the_process_is_named(home: Path, does: str, error: str) -> None:
+    directory = job(home, at_step(1, does))
+    assert run_job(directory) == 1
+    told = told_by_its_run(JobRecord(0, directory), None)
+    assert told is not None
+    assert (told.state, told.error) == ("failed", error)
 
 
 def test_a_job_prints_nothing_but_into_its_log(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

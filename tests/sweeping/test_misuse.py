@@ -106,7 +106,7 @@ def test_an_objective_of_the_test_needs_one(place: Path) -> None:
 
 
 def test_an_empty_list_in_python_is_told_by_its_key(place: Path) -> None:
-    with pytest.raises(UsageError, match="'seed' is to be swept over an empty list"):
+    with pytest.raises(UsageError, match="'seed' is to be swept over nothing"):
         sweep("blueprints/digits.yaml", {"seed": []})
 
 
@@ -157,7 +157,7 @@ def sweep_of(place: Path, *jobs: JobRecord, **about: Any) -> Path:
         ({"launcher": {"name": "lokal"}}, "no launcher is called 'lokal'"),
         ({"launcher": {"name": "local", "_target_": "os.system"}}, "local has no field '_target_'"),
         ({"launcher": 3}, "must be the name of a launcher"),
-        ({"sweeper": {"name": "optuna"}}, "ledger.jsonl cannot be obeyed: it lacks 'sources'"),
+        ({"sweeper": {"name": "optuna"}}, "ledger.jsonl cannot be obeyed: it lacks 'space'"),
         ({"project": "/elsewhere"}, "began in the project /elsewhere"),
         ({"jobs": 3}, "was cut off while its 3 jobs were being written"),
     ],

@@ -116,6 +116,15 @@ def test_jobs_that_a_study_has_still_to_propose_are_not_done(tmp_path: Path) -> 
     assert exit_code(standing(sweep)) == 1
     assert as_record(standing(sweep))["to_come"] == 4
     assert "1/5" in tell(standing(sweep), 80)
+    study = written(tmp_path / "study", job(0, 1.0), jobs=None, trials=6)
+    assert exit_code(standing(study)) == 1
+    assert "1/6 [====  " in tell(standing(study), 80)
+
+
+def test_jobs_that_go_on_are_not_over(tmp_path: Path) -> None:
+    states_ = ("finished", "failed", "pruned", "interrupted", "lost", "planned")
+    sweep = written(tmp_path / "s", *(job(at, state=state) for at, state in enumerate(states_)))
+    assert "3/6 [============            ]" in tell(standing(sweep), 100)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -167,6 +176,11 @@ def test_the_page_ends_with_how_to_run_failed_jobs_again(tmp_path: Path, monkeyp
     sweep = written(Path("s"), job(0, 1.0), job(1, state="failed"))
     assert page(sweep).splitlines()[-1] == "  to run the failed jobs again: hydrantic sweep retry s"
     assert "retry" not in page(written(Path("t"), job(0, 1.0)))
+
+
+def test_a_combination_that_cannot_run_is_not_to_be_tried_again(tmp_path: Path) -> None:
+    text = page(written(tmp_path / "s", job(0, 1.0), job(1, state="failed", sha256="", error="must be less than 1")))
+    assert text.splitlines()[-2:] == ["  job 1 failed: no overrides", "    must be less than 1"]
 
 
 def test_many_jobs_get_lines_up_to_a_limit_the_running_and_the_best_first(tmp_path: Path) -> None:

@@ -114,7 +114,14 @@ def test_a_job_that_left_no_word_is_told_of_too(screen: Screen) -> None:
     view = View(screen.stream)
     view.begin(1, 1)
     view.ended(job(0, state="lost"))
-    assert screen.seen()[:2] == ["job 0 lost: no overrides", "  it left no word"]
+    assert screen.seen()[:2] == ["job 0 lost: no overrides", "  its process has gone without a word"]
+
+
+def test_a_combination_that_cannot_run_is_told_of_without_a_directory(screen: Screen) -> None:
+    view = View(screen.stream)
+    view.begin(1, 1)
+    view.ended(job(0, state="failed", sha256="", error="must be less than 1", dropout=2))
+    assert screen.seen() == ["job 0 failed: dropout=2", "  must be less than 1"]
 
 
 def test_what_is_said_stands_above_what_is_redrawn(screen: Screen, clock: Clock) -> None:
