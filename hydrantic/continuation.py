@@ -16,6 +16,7 @@ from hydrantic.errors import UsageError
 from hydrantic.exact import KEY as EXACT
 from hydrantic.identity import changes, identities
 from hydrantic.liveness import has_gone
+from hydrantic.paths import input_paths
 from hydrantic.plan import Plan
 from hydrantic.requeueing import has_been_requeued
 from hydrantic.resuming import Resumable, latest_checkpoint
@@ -78,7 +79,7 @@ class Continuation:
         before = earlier.get("blueprint") if contents is None else contents.blueprint
         changes = changed_values(before, plan.resolved()) if isinstance(before, Mapping) else ()
         again = cls(directory, earlier, folder, found, changes, notes)
-        again._refuse_changes()
+        again._refuse_changes(plan)
         again._refuse_finished(plan)
         again._refuse_shorter(plan)
         if contents is not None:
@@ -101,8 +102,8 @@ class Continuation:
             f"`hydrantic resume {shlex.quote(self._shown)} {longer}` would train it for longer"
         )
 
-    def _refuse_changes(self) -> None:
-        if wrong := breaking(self.changes):
+    def _refuse_changes(self, plan: Plan) -> None:
+        if wrong := [each for each in breaking(self.changes) if not each.is_of(self._compared(plan))]:
             lines = "".join(f"\n  {each}" for each in wrong)
             blueprint = shlex.quote(display(self.directory.blueprint_file))
             raise UsageError(
@@ -110,6 +111,12 @@ class Continuation:
                 f"begin a new one instead: hydrantic fit {blueprint} key=value ...\n"
                 "(`hydrantic resume --help` lists what may change while a run goes on)"
             )
+
+    def _compared(self, plan: Plan) -> tuple[str, ...]:
+        """The keys of files that may lie elsewhere now: whether they are the same, their fingerprint tells later."""
+        if self.found is None or self.earlier.get("data") is None:
+            return ()
+        return tuple(f"data.{name}" for name in input_paths(type(plan.data.hparams)))
 
     def _refuse_shorter(self, plan: Plan) -> None:
         """Refuse an end before what has been trained: the run would not be what its blueprint says."""

@@ -21,6 +21,7 @@ from hydrantic.finding import file_below
 from hydrantic.interrupts import StopSignals
 from hydrantic.metrics_table import read_curves
 from hydrantic.opening import Opened, open_run
+from hydrantic.paths import input_paths
 from hydrantic.plan import Plan
 from hydrantic.process import (
     random_states_as_they_were,
@@ -31,7 +32,7 @@ from hydrantic.process import (
 from hydrantic.processes import Order, Team, gather, launched, parted_afterwards
 from hydrantic.rundir import RunDirectory, versions
 from hydrantic.source import display
-from hydrantic.suiting import input_paths, is_other, note_on_parts, refuse_gone, refuse_unlike
+from hydrantic.suiting import is_other, note_on_parts, refuse_gone, refuse_unlike
 from hydrantic.training import numbers, without_chatter
 
 Stage = Literal["validation", "test"]

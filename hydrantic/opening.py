@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -110,7 +110,7 @@ def _refuse_foreign(found: Found, contents: Contents, file: Path) -> None:
     recorded = found.recorded.get("blueprint")
     if not isinstance(recorded, Mapping):
         return
-    own, present = ({key: each.get(key) for key in _TELLING} for each in (recorded, contents.blueprint))
+    own, present = (_telling(each) for each in (recorded, contents.blueprint))
     if differing := changed_values(plain_json(own), plain_json(present)):
         before, after = (cut(to_inline_yaml(each), 40) for each in (differing[0].before, differing[0].after))
         raise CheckpointError(
@@ -119,8 +119,11 @@ def _refuse_foreign(found: Found, contents: Contents, file: Path) -> None:
         )
 
 
-_TELLING: Final = ("name", "model", "data")
-"""Sections that stay what they are as long as a run goes on."""
+def _telling(blueprint: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a blueprint stays as it is as long as a run goes on; its data may be moved."""
+    data = blueprint.get("data")
+    kind = data.get("name") if isinstance(data, Mapping) else data
+    return {"name": blueprint.get("name"), "model": blueprint.get("model"), "data": kind}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from hydrantic.hparams import Hparams
+
 
 @dataclass(frozen=True)
 class PathRule:
@@ -55,3 +57,9 @@ OutputPath: TypeAlias = Annotated[Path, PathRule("output")]
 def rule_of(annotation: Any) -> PathRule | None:
     """The rule of a field's annotation, or None where it is no path."""
     return next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, PathRule)), None)
+
+
+def input_paths(hparams: type[Hparams]) -> list[str]:
+    """The fields that hold the path of something to read."""
+    rules = {name: each for name, field in hparams.model_fields.items() for each in field.metadata}
+    return [name for name, each in rules.items() if isinstance(each, PathRule) and each.role == "input"]

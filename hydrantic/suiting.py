@@ -12,9 +12,8 @@ from typing import Any, Final
 from hydrantic.compose.sweeps import override_text
 from hydrantic.errors import UsageError
 from hydrantic.facts import Facts
-from hydrantic.hparams import Hparams
 from hydrantic.opening import Opened
-from hydrantic.paths import PathRule
+from hydrantic.paths import input_paths
 from hydrantic.source import display
 
 
@@ -33,12 +32,6 @@ def refuse_gone(opened: Opened) -> None:
                 f"the data of {opened.found.label} is not there any more: there is no {display(file)}; "
                 f"say where it is, or name other data: data.{name}=FILE"
             )
-
-
-def input_paths(hparams: type[Hparams]) -> list[str]:
-    """The fields that hold the path of something to read."""
-    rules = {name: each for name, field in hparams.model_fields.items() for each in field.metadata}
-    return [name for name, each in rules.items() if isinstance(each, PathRule) and each.role == "input"]
 
 
 def refuse_unlike(opened: Opened, found: Facts) -> None:

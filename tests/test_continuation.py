@@ -18,6 +18,7 @@ from hydrantic.cli.main import main
 from hydrantic.errors import BlueprintError, Interrupted, RunFailed, UsageError
 from hydrantic.fitting import fit, resume
 from hydrantic.project import close_shelf
+from hydrantic.run import load
 from tests.projects import project, write
 
 pytestmark = pytest.mark.usefixtures("scratch")
@@ -313,6 +314,19 @@ def test_other_data_is_refused(cut: Path) -> None:
         resume(cut)
     assert record(cut)["attempt"] == 1
     assert torch.load(cut / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
+def test_data_may_have_moved(cut: Path) -> None:
+    Path("table.csv").rename("moved.csv")
+    assert resume(cut, ["data.path=moved.csv"]).metrics
+    assert load(cut).test().items() <= load(cut).metrics.items()
+
+
+def test_moved_data_has_to_be_the_same(cut: Path) -> None:
+    table(offset=3)
+    Path("table.csv").rename("moved.csv")
+    with pytest.raises(UsageError, match="cut was trained on other data: its fingerprint was"):
+        resume(cut, ["data.path=moved.csv"])
 
 
 def test_a_component_with_other_fields_is_refused(cut: Path) -> None:
