@@ -159,7 +159,7 @@ def _resumed(path: Path, overrides: Overrides, home: Project) -> Run:
 def _refuse_moved_on(directory: RunDirectory, earlier: Mapping[str, Any]) -> None:
     """Refuse to go on from what a record said, where another process has gone on with the run since."""
     present = RunRecord.read(directory.record_file).fields
-    if any(present.get(name) != earlier.get(name) for name in ("attempt", "pid", "status")):
+    if any(repr(present.get(name)) != repr(earlier.get(name)) for name in ("attempt", "pid", "status")):
         raise UsageError(f"{display(directory.path)} is a run that another process has just gone on with")
 
 

@@ -81,14 +81,19 @@ def attempt_after(
     """
     _forget_later(directory, checkpoints, found)
     return Attempt(
-        number=int(earlier.get("attempt") or 1) + 1,
+        number=int(_number(earlier.get("attempt"), 1)) + 1,
         started=earlier.get("started"),
-        seconds=float(earlier.get("seconds") or 0.0),
+        seconds=float(_number(earlier.get("seconds"), 0.0)),
         checkpoint=None if found is None else found[0],
         step=None if found is None else int(found[1]["global_step"]),
         notes=tuple(notes),
         device=earlier.get("device"),
     )
+
+
+def _number(said: Any, otherwise: float) -> float:
+    """A number of a record, which anybody may have edited."""
+    return said if isinstance(said, int | float) and math.isfinite(said) else otherwise
 
 
 def latest_checkpoint(folder: Path, notes: list[str]) -> Resumable | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -103,3 +104,12 @@ def test_fewer_best_checkpoints_can_be_asked_for(here: Path) -> None:
     assert len(names(run)) == 2
     best = torch.load(run / record(run)["best_checkpoint"], weights_only=True)
     assert best["global_step"] == 6 * 8
+
+
+@pytest.mark.parametrize("said", ["x", None, float("nan"), [1]])
+def test_an_edited_record_does_not_keep_a_run_from_going_on(here: Path, said: object) -> None:
+    run = interrupted(here, "batch 20 SIGTERM")
+    fields = record(run) | {"attempt": said, "seconds": said}
+    (run / "run.json").write_text(json.dumps(fields), "utf-8")
+    resume(run)
+    assert (record(run)["attempt"], record(run)["status"]) == (2, "finished")
